@@ -1,0 +1,5 @@
+"""The plugin SDK: the only import of a plugin."""
+
+from plugin_sdk.version import API
+
+__all__ = ["API"]

@@ -1,0 +1,7 @@
+"""The two pluggy markers: `hookspec` declares a hook, `hookimpl` implements one."""
+
+from pluggy import HookimplMarker, HookspecMarker
+
+PROJECT = "gateway"
+hookspec = HookspecMarker(PROJECT)
+hookimpl = HookimplMarker(PROJECT)

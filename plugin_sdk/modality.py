@@ -1,0 +1,34 @@
+"""What a modality registers: operations, the client routes that ask for them, the meters that price them."""
+
+from typing import Literal
+
+import msgspec
+
+Lifecycle = Literal["unary", "stream", "job"]
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing to ask for, e.g. `text.generate`. `needs` are the meters without whose price it is refused."""
+
+    name: str
+    lifecycle: Lifecycle
+    meters: frozenset[str]
+    needs: frozenset[str] = frozenset()
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """A client-facing URL below /v1, answered through the pipeline. `name` is what a generation record calls it."""
+
+    method: str
+    path: str
+    operation: str
+    protocol: str
+    name: str
+
+
+class Modality(msgspec.Struct, frozen=True, kw_only=True):
+    """A family of operations."""
+
+    name: str
+    operations: tuple[Operation, ...]
+    routes: tuple[Route, ...]

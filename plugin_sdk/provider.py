@@ -1,0 +1,69 @@
+"""A provider: where it is, what it speaks, how a request is signed, what its failures mean."""
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal, TypeVar
+
+import httpx
+import msgspec
+from pydantic import Field, SecretStr
+
+from plugin_sdk.catalogue import ModelEntry
+from plugin_sdk.errors import UpstreamError
+from plugin_sdk.plugin import Plugin, PluginConfig
+from plugin_sdk.protocol import UpstreamRequest
+from plugin_sdk.upstream_errors import classify
+
+
+class Deadlines(PluginConfig):
+    """Seconds; 0 means none. `first_event` is to the first data that is not a comment, `total` covers everything."""
+
+    connect: float = Field(default=10.0, ge=0)
+    first_event: float = Field(default=120.0, ge=0)
+    between_events: float = Field(default=60.0, ge=0)
+    total: float = Field(default=1800.0, ge=0)
+
+
+class ProviderConfig(PluginConfig):
+    """What every provider's block takes. `base_url` is what the provider's own SDK calls so."""
+
+    base_url: str | None = None
+    api_key: SecretStr | None = None
+    models: tuple[ModelEntry, ...] = ()
+    speaks: tuple[str, ...] = ()  # protocol ids; each replaces what the provider speaks for its operation
+    deadlines: Deadlines = Deadlines()
+    on_disconnect: Literal["drain", "abort"] = "drain"
+    drain_seconds: float = Field(default=60.0, ge=0)
+    unpriced: Literal["refuse", "allow"] = "refuse"
+    charge_partial: bool = False
+    verify_tls: bool = True
+
+
+C = TypeVar("C", bound=ProviderConfig)
+
+
+class Provider(Plugin[C]):
+    """Declares; the core does the rest. Override `sign` or `classify` where the provider differs."""
+
+    Config = ProviderConfig
+    base_url: ClassVar[str | None] = None
+    speaks: ClassVar[Mapping[str, str]] = {}  # operation -> protocol id
+    simulated: ClassVar[bool] = False  # costs nothing real: simulated credit and test keys may use it
+    output_limit_field: ClassVar[str] = "max_tokens"
+    catalogue: ClassVar[str] = "models.yaml"  # beside the plugin's own module; absent is fine
+
+    def sign(self, request: UpstreamRequest) -> UpstreamRequest:
+        """The request with this provider's credentials: a Bearer token, unless overridden or `api_key: none`."""
+        key = self.config.api_key
+        if key is None or key.get_secret_value() in ("", "none"):
+            return request
+        return msgspec.structs.replace(
+            request, headers={**request.headers, "authorization": f"Bearer {key.get_secret_value()}"}
+        )
+
+    def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
+        """What a failed answer means; the default reads every shape of error object seen in the wild."""
+        return classify(status, headers, body, provider=self.name)
+
+    def transport(self) -> httpx.AsyncBaseTransport | None:
+        """An upstream of the provider's own (embedded, or a test's); None: HTTP."""
+        return None

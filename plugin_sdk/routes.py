@@ -1,0 +1,42 @@
+"""Platform routes: what a plugin serves beside the pipeline (`GET /v1/generations`, a webhook ...)."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from plugin_sdk.context import Principal
+
+KeyNeed = Literal["inference", "management", "any", "none"]  # default deny: a route says which key it needs
+
+
+class PlatformRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """One call of a platform route; `principal` is None only where the route needs no key."""
+
+    method: str
+    path: str
+    query: Mapping[str, list[str]]
+    headers: Mapping[str, str]
+    body: bytes = b""
+    principal: Principal | None = None
+    parameters: Mapping[str, str] = {}
+
+
+class PlatformResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """Its answer; `body` is rendered as JSON."""
+
+    status: int = 200
+    body: Any = None
+    headers: Mapping[str, str] = {}
+
+
+Handler = Callable[[PlatformRequest], Awaitable[PlatformResponse]]
+
+
+class PlatformRoute(msgspec.Struct, frozen=True, kw_only=True):
+    """`path` is below /v1 and may hold `{name}` parameters. A raised GatewayError becomes `{ok: false, ...}`."""
+
+    method: str
+    path: str
+    handler: Handler
+    key: KeyNeed

@@ -1,0 +1,76 @@
+"""What the core lends a plugin at start-up: stores and a clock. A plugin never sees a table."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from plugin_sdk.context import KeyMode
+from plugin_sdk.money import Hold, Nanos
+
+
+class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A stored API key: never its secret, only hex(HMAC-SHA256(pepper, secret))."""
+
+    id: str
+    team_id: str
+    kid: str
+    hash: str
+    mode: KeyMode
+    name: str
+    status: str = "active"  # active | disabled | revoked
+    soft_blocked: bool = False
+    scopes: frozenset[str] = frozenset()
+    expires_at: int | None = None  # ms since 1970
+
+
+class KeyStore(Protocol):
+    """API keys."""
+
+    async def find(self, kid: str) -> KeyRecord | None:
+        """The key of this kid, straight from the database."""
+
+    def on_change(self, forget: Callable[[], None]) -> None:
+        """Call `forget` whenever any key was changed, by this process at once, by another within a second or two."""
+
+
+class WalletRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A wallet; `available` is the balance less open holds and leases."""
+
+    id: str
+    team_id: str
+    kind: str  # live | test
+    balance: Nanos
+    available: Nanos
+
+
+class WalletStore(Protocol):
+    """Where credit is. A policy decides how much and whether; the core moves the money."""
+
+    async def hold(self, wallet_id: str, wanted: Nanos, *, minimum_balance: Nanos) -> Hold:
+        """Set aside min(wanted, available).
+
+        Raise InsufficientFunds with reason `wallet_missing` or `insufficient_funds` (a ledger balance below
+        `minimum_balance`, or nothing available).
+        """
+
+    async def wallet_for(self, team_id: str, kind: str) -> WalletRecord | None:
+        """The team's wallet of a kind; cached until it appears or changes."""
+
+
+class GenerationStore(Protocol):
+    """The records of served requests."""
+
+    async def get(self, team_id: str, generation_id: str) -> Mapping[str, Any] | None:
+        """The record in the contract's shape (section 4.4); None for another team's."""
+
+
+class Services(msgspec.Struct, frozen=True, kw_only=True):
+    """`clock` gives the wall time in ms since 1970; `pepper` is KEY_PEPPER; `models` the catalogue's rows."""
+
+    keys: KeyStore
+    wallets: WalletStore
+    generations: GenerationStore
+    clock: Callable[[], int]
+    pepper: bytes
+    models: Callable[[], Sequence[Mapping[str, Any]]]

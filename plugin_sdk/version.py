@@ -1,0 +1,3 @@
+"""The version of the plugin API: compared with `Plugin.requires_api` when a plugin is loaded."""
+
+API = 1
