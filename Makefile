@@ -1,0 +1,65 @@
+# Each target does its own set-up: git, make, Python 3.11+ with venv and a package index are enough.
+
+VENV   ?= .venv
+CONFIG ?= config/gateway.yaml
+# The first Python on the PATH that is new enough; `make PYTHON=/usr/bin/python3.12 ...` chooses another.
+PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 python3.11,\
+  $(shell $(name) -c 'import sys, venv; sys.version_info >= (3, 11) and print("$(name)")' 2>/dev/null)))
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+LOCK   := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+          --no-emit-index-url --no-emit-find-links --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check fix docs lock wheel clean
+
+help: ## This list
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+run: $(VENV)/.installed ## Start the gateway on 127.0.0.1:8080; ARGS="--listen 127.0.0.1:9000" adds options
+	@$(BIN)/gateway --config $(CONFIG) serve $(ARGS)
+
+test: $(VENV)/.installed-dev ## Every test; ARGS="tests/contract -k hooks" narrows it down
+	$(BIN)/python -m pytest $(or $(ARGS),tests)
+
+check: $(VENV)/.installed-dev ## Lint, format, types, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fix: $(VENV)/.installed-dev ## Let ruff repair what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(VENV)/.installed-dev ## Check that the documentation is true of the code
+	$(BIN)/python -m pytest tests/contract
+
+lock: $(VENV)/.installed-dev ## Resolve the dependencies anew; the files name no index and no path
+	echo 'setuptools>=77' | $(LOCK) --upgrade pyproject.toml - -o config/requirements.lock
+	echo 'setuptools>=77' | $(LOCK) --upgrade --extra dev -c config/requirements.lock pyproject.toml - \
+	  -o config/requirements-dev.lock
+
+wheel: $(VENV)/.installed-dev ## Build dist/*.whl
+	$(BIN)/python -m build --wheel --no-isolation
+
+clean: ## Remove the environment and everything built; databases stay
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "make: no Python 3.11 or newer with venv on the PATH; set PYTHON=..." >&2; exit 1; }
+	@echo "Creating $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV)
+
+# Everything by hash, the build back end included: the project itself is then built without touching the index.
+$(VENV)/.installed: config/requirements.lock pyproject.toml | $(BIN)/python
+	@echo "Installing what config/requirements.lock pins"
+	@$(PIP) install --require-hashes -r config/requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: config/requirements-dev.lock pyproject.toml | $(BIN)/python
+	@echo "Installing what config/requirements-dev.lock pins"
+	@$(PIP) install --require-hashes -r config/requirements-dev.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@ $(VENV)/.installed
