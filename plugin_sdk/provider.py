@@ -1,7 +1,7 @@
 """A provider: where it is, what it speaks, how a request is signed, what its failures mean."""
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import httpx
 import msgspec
@@ -44,7 +44,7 @@ C = TypeVar("C", bound=ProviderConfig)
 class Provider(Plugin[C]):
     """Declares; the core does the rest. Override `sign` or `classify` where the provider differs."""
 
-    Config = ProviderConfig
+    Config: ClassVar[type[Any]] = ProviderConfig
     base_url: ClassVar[str | None] = None
     speaks: ClassVar[Mapping[str, str]] = {}  # operation -> protocol id
     simulated: ClassVar[bool] = False  # costs nothing real: simulated credit and test keys may use it
