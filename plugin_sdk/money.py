@@ -10,6 +10,7 @@ import msgspec
 Nanos = NewType("Nanos", int)  # 1 USD = 1_000_000_000; a signed BIGINT holds 9.2 billion dollars
 NANOS_PER_USD = 1_000_000_000
 Quantity = int | Decimal
+TOKENS = ("_tokens", "_tokens_5m", "_tokens_1h")  # how the names of token meters end
 Usage = Mapping[str, Quantity]  # meter -> quantity; meters are DISJOINT: cached input is not also input
 
 # Where a meter without a rule of its own goes next (money.md 9). A chain that ends is an unpriced meter.
@@ -51,6 +52,19 @@ class PriceCard(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             numerator, denominator = price.usd.as_integer_ratio()
             rates[price.meter] = (numerator * NANOS_PER_USD, denominator * price.per, price)
         return rates
+
+    @cached_property
+    def dearest(self) -> tuple[int, int, int]:
+        """(nanos per 1M input tokens, nanos per 1M output tokens, flat nanos) at the dearest rules, rounded up."""
+        into, out, flat = 0, 0, 0
+        for meter, (nanos, per, _) in self.rates.items():
+            if meter == "requests":
+                flat += -(-nanos // per)
+            elif meter.endswith(TOKENS) and meter.startswith("output_"):
+                out = max(out, -(-nanos * 1_000_000 // per))
+            elif meter.endswith(TOKENS):
+                into = max(into, -(-nanos * 1_000_000 // per))
+        return into, out, flat
 
     def rule(self, meter: str) -> tuple[int, int, Price] | None:
         """The rate that takes this meter, after the roll-up of money.md 9; None if its chain ends without one."""

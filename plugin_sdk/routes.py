@@ -6,6 +6,7 @@ from typing import Any, Literal
 import msgspec
 
 from plugin_sdk.context import Principal
+from plugin_sdk.errors import GatewayError
 
 KeyNeed = Literal["inference", "management", "any", "none"]  # default deny: a route says which key it needs
 
@@ -34,9 +35,14 @@ Handler = Callable[[PlatformRequest], Awaitable[PlatformResponse]]
 
 
 class PlatformRoute(msgspec.Struct, frozen=True, kw_only=True):
-    """`path` is below /v1 and may hold `{name}` parameters. A raised GatewayError becomes `{ok: false, ...}`."""
+    """`path` is below /v1; `{name}` takes a segment, `{name*}` the rest with its slashes.
+
+    A raised GatewayError becomes `{ok: false, error, message}`, or what `render_error` makes of it (with a fresh id)
+    where the route's own SDKs parse another shape.
+    """
 
     method: str
     path: str
     handler: Handler
     key: KeyNeed
+    render_error: Callable[[GatewayError, str], bytes] | None = None

@@ -1,0 +1,174 @@
+"""Failover: try endpoint after endpoint until the first event of an answer; from there on, no more."""
+
+import time
+from typing import Any, Final
+
+
+from gateway_core.host.dispatch import chain
+from gateway_core.pipeline.exchange import Exchange, Phase
+from gateway_core.pipeline.pricing import payable_output
+from gateway_core.pipeline.stages import output_limit
+from plugin_sdk.context import Attempt, Endpoint
+from plugin_sdk.errors import (
+    InsufficientFunds,
+    NoEndpointLeft,
+    UpstreamCut,
+    UpstreamError,
+)
+from plugin_sdk.money import Nanos, charge
+from plugin_sdk.protocol import Piece, Target, Translation, UpstreamRequest
+from plugin_sdk.provider import Provider
+
+MAX_ATTEMPTS: Final = 5
+ERROR_BODY_LIMIT: Final = 1 << 20
+ANSWER_LIMIT: Final = 64 << 20
+HELD_LIMIT: Final = 1 << 20  # bytes of comments before the first event
+
+
+async def first_pieces(exchange: Exchange) -> list[Piece]:
+    """The first pieces of an answer that has begun, from the first endpoint that gives one; else raise its error."""
+    last: UpstreamError | None = None
+    for number, endpoint in enumerate(exchange.endpoints[:MAX_ATTEMPTS], start=1):
+        exchange.to(Phase.ATTEMPTING)
+        exchange.attempt = Attempt(number=number, endpoint=endpoint)
+        try:
+            return await _attempt(exchange, exchange.attempt)
+        except UpstreamError as error:
+            last = error
+            exchange.attempted(error, _cost(exchange))
+            if not error.retryable or exchange.client.left:
+                raise
+            exchange.drop_attempt()
+    raise last or NoEndpointLeft("No endpoint is left for this request.")
+
+
+async def _attempt(exchange: Exchange, attempt: Attempt) -> list[Piece]:
+    provider = exchange.snapshot.providers[attempt.endpoint.provider]
+    request = await _upstream_request(exchange, attempt, provider)
+    exchange.dispatched = exchange.first_event = time.perf_counter()
+    response = exchange.response = await exchange.runtime.upstream.send(
+        request,
+        provider.config.deadlines,
+        verify=provider.config.verify_tls,
+        transport=exchange.snapshot.transports.get(attempt.endpoint.provider),
+    )
+    if exchange.client.left:
+        exchange.client_left()
+    if not 200 <= response.status < 300:
+        body = await response.read(ERROR_BODY_LIMIT)
+        raise provider.classify(response.status, response.headers, body)
+    exchange.stream = _response_stream(exchange, attempt)
+    if exchange.answer is not None and exchange.answer.stream:
+        return await _until_started(exchange)
+    return await _whole(exchange)
+
+
+async def _upstream_request(exchange: Exchange, attempt: Attempt, provider: Provider[Any]) -> UpstreamRequest:
+    """The signed request: the client's own bytes patched, or built anew where protocols differ or a policy changed it."""
+    endpoint, view, snapshot = attempt.endpoint, exchange.view, exchange.snapshot
+    if view is None or exchange.ctx is None:
+        raise RuntimeError("an attempt needs an admitted request")
+    target = Target(
+        base_url=snapshot.base_urls[endpoint.provider],
+        model=endpoint.upstream_model,
+        output_limit=_clamp(exchange, endpoint),
+        output_limit_field=provider.output_limit_field,
+    )
+    upstream = snapshot.protocols[endpoint.protocol]
+    same = upstream is exchange.protocol
+    if same and not snapshot.hooks.transform:
+        return provider.sign(upstream.patch(view, target))
+    typed = exchange.protocol.parse(view)
+    changed = await chain(snapshot.hooks.transform, 2, exchange.ctx, attempt, typed)
+    if same and changed is typed:
+        return provider.sign(upstream.patch(view, target))
+    return provider.sign(upstream.build(changed, target))
+
+
+def _clamp(exchange: Exchange, endpoint: Endpoint) -> int | None:
+    """The output limit that the hold pays for, where that is less than what was asked for (money.md 6)."""
+    hold, view = exchange.hold, exchange.view
+    exchange.clamped = None
+    if hold is None or view is None or hold.amount >= exchange.worst_case:
+        return None
+    payable = payable_output(endpoint, view.input_estimate, view.choices, hold.amount)
+    if payable is None or payable >= output_limit(endpoint, view):
+        return None
+    if exchange.headers.get("x-gateway-fidelity") == "strict":
+        raise InsufficientFunds(
+            f"The credit that is left pays for {payable} output tokens only, and strict fidelity forbids a lower limit.",
+            reason="insufficient_funds",
+        )
+    exchange.clamped = "max_tokens"
+    return payable
+
+
+def _response_stream(exchange: Exchange, attempt: Attempt) -> Any:
+    client, answer = exchange.protocol, exchange.answer
+    upstream = exchange.snapshot.protocols[attempt.endpoint.protocol]
+    if answer is None:
+        raise RuntimeError("an attempt needs an admitted request")
+    if upstream is client:
+        return client.splice(answer)
+    return Translation(upstream.decoder(stream=answer.stream), client.encoder(answer))
+
+
+async def _until_started(exchange: Exchange) -> list[Piece]:
+    """Read up to the first event that is data and not an error; comments before it do not count."""
+    response, stream = exchange.response, exchange.stream
+    if response is None or stream is None:
+        raise RuntimeError("nothing to read")
+    held: list[Piece] = []
+    size = 0
+    facts = stream.facts
+    while not facts.started:
+        data = await response.next()
+        pieces = stream.close() if data is None else stream.feed(data)
+        if facts.error is not None and not facts.started:
+            raise _named(facts.error, exchange)
+        held += pieces
+        if data is None:
+            if facts.complete:
+                break
+            raise UpstreamCut("The provider ended its stream before the first event.", provider=_provider(exchange))
+        size += len(data)
+        if size > HELD_LIMIT and not facts.started:
+            raise UpstreamError("The provider sent no event, only filler.", provider=_provider(exchange))
+    response.started()
+    exchange.first_event = time.perf_counter()
+    return held
+
+
+async def _whole(exchange: Exchange) -> list[Piece]:
+    """Read a whole answer; a failure inside it is a failure."""
+    response, stream = exchange.response, exchange.stream
+    if response is None or stream is None:
+        raise RuntimeError("nothing to read")
+    body = await response.read(ANSWER_LIMIT)
+    exchange.first_event = time.perf_counter()
+    pieces = stream.feed(body) + stream.close()
+    if stream.facts.error is not None:
+        raise _named(stream.facts.error, exchange)
+    if not stream.facts.complete:
+        raise UpstreamError("The provider's answer could not be understood.", provider=_provider(exchange))
+    return pieces
+
+
+def _cost(exchange: Exchange) -> Nanos:
+    """What a failed attempt cost us: only what its provider itself counted."""
+    facts = exchange.facts
+    if facts is None or facts.usage is None or exchange.attempt is None:
+        return Nanos(0)
+    return charge(facts.usage, exchange.attempt.endpoint.card).total
+
+
+def _provider(exchange: Exchange) -> str | None:
+    return None if exchange.attempt is None else exchange.attempt.endpoint.provider
+
+
+def _named(error: UpstreamError, exchange: Exchange) -> UpstreamError:
+    if error.provider is None:
+        error.provider = _provider(exchange)
+    return error
+
+

@@ -1,0 +1,200 @@
+"""One request from its first byte to its settlement: the phases it may pass through and what is known of it."""
+
+import time
+from enum import IntEnum
+from typing import Any
+
+from gateway_core.host.dispatch import all_
+from gateway_core.host.snapshot import Snapshot
+from gateway_core.ledger.records import AttemptRecord
+from gateway_core.pipeline.client import Client
+from gateway_core.pipeline.pricing import capped, priced
+from gateway_core.pipeline.runtime import Runtime
+from gateway_core.upstream import UpstreamResponse
+from plugin_sdk.context import Attempt, Endpoint, Principal, RequestContext
+from plugin_sdk.errors import GatewayError, UpstreamError
+from plugin_sdk.modality import Route
+from plugin_sdk.money import Charge, Hold, Nanos, Usage
+from plugin_sdk.protocol import Answer, Facts, Protocol, RequestView, ResponseStream
+
+
+class Phase(IntEnum):
+    """Where a request is. Every end leads to SETTLED."""
+
+    RECEIVED = 0
+    AUTHENTICATED = 1
+    PARSED = 2
+    ADMITTED = 3
+    ROUTED = 4
+    ATTEMPTING = 5
+    RELAYING = 6
+    COMPLETED = 7
+    CUT = 8  # the upstream ended or failed after its answer had begun
+    CANCELLED = 9  # the client left, and the upstream was not read to its end
+    REFUSED = 10  # no upstream was called
+    FAILED = 11  # every upstream called failed before its answer began
+    SETTLED = 12
+
+
+ENDS = frozenset({Phase.COMPLETED, Phase.CUT, Phase.CANCELLED, Phase.REFUSED, Phase.FAILED})
+NEXT: dict[Phase, frozenset[Phase]] = {
+    Phase.RECEIVED: frozenset({Phase.AUTHENTICATED, Phase.REFUSED}),
+    Phase.AUTHENTICATED: frozenset({Phase.PARSED, Phase.REFUSED}),
+    Phase.PARSED: frozenset({Phase.ADMITTED, Phase.REFUSED}),
+    Phase.ADMITTED: frozenset({Phase.ROUTED, Phase.REFUSED}),
+    Phase.ROUTED: frozenset({Phase.ATTEMPTING, Phase.REFUSED}),
+    Phase.ATTEMPTING: frozenset({Phase.ATTEMPTING, Phase.RELAYING, Phase.FAILED, Phase.CANCELLED}),
+    Phase.RELAYING: frozenset({Phase.COMPLETED, Phase.CUT, Phase.CANCELLED}),
+    **dict.fromkeys(ENDS, frozenset({Phase.SETTLED})),
+    Phase.SETTLED: frozenset(),
+}
+
+
+class Exchange:
+    """The core's own, mutable account of one request; hooks see the frozen RequestContext only."""
+
+    __slots__ = (
+        "answer", "attempt", "attempts", "began", "charge", "clamped", "client", "ctx", "dispatched", "endpoints",
+        "error", "finished_at", "first_event", "generation_id", "headers", "hold", "phase", "principal", "protocol",
+        "received_at", "response", "route", "runtime", "shown", "snapshot", "status", "stream", "usage", "view",
+        "worst_case",
+    )  # fmt: skip
+
+    def __init__(self, runtime: Runtime, route: Route, client: Client, headers: dict[str, str]) -> None:
+        self.runtime = runtime
+        self.snapshot: Snapshot = runtime.snapshot
+        self.route = route
+        self.protocol: Protocol = self.snapshot.protocols[route.protocol]
+        self.client = client
+        self.headers = headers
+        self.generation_id = runtime.ids.generation()
+        self.received_at = runtime.clock()
+        self.began = time.perf_counter()
+        self.phase = Phase.RECEIVED
+        self.principal: Principal | None = None
+        self.view: RequestView | None = None
+        self.ctx: RequestContext | None = None
+        self.endpoints: tuple[Endpoint, ...] = ()
+        self.worst_case = Nanos(0)
+        self.hold: Hold | None = None
+        self.answer: Answer | None = None
+        self.attempts: list[AttemptRecord] = []
+        self.attempt: Attempt | None = None
+        self.response: UpstreamResponse | None = None
+        self.stream: ResponseStream | None = None
+        self.dispatched = 0.0  # perf_counter of the running attempt
+        self.first_event = 0.0
+        self.finished_at: int | None = None
+        self.clamped: str | None = None
+        self.usage: Usage | None = None  # what `charge` was made of
+        self.charge: Charge | None = None
+        self.shown = False  # the client has been shown a price
+        self.error: GatewayError | None = None
+        self.status = 200
+
+    def to(self, phase: Phase) -> None:
+        """Move on; an illegal move is a defect of the core."""
+        if phase not in NEXT[self.phase]:
+            raise RuntimeError(f"{self.generation_id}: {self.phase.name} cannot become {phase.name}")
+        self.phase = phase
+
+    @property
+    def facts(self) -> Facts | None:
+        """What is known of the running attempt's answer."""
+        return None if self.stream is None else self.stream.facts
+
+    @property
+    def fidelity(self) -> str:
+        """The `x-gateway-fidelity` of the request: what was changed on its way to the upstream."""
+        return "exact" if self.clamped is None else f"lossy; clamped={self.clamped}"
+
+    def client_left(self) -> None:
+        """Bound what is still read from the upstream, by its provider's policy (money.md 8)."""
+        if self.response is not None and self.attempt is not None:
+            config = self.snapshot.providers[self.attempt.endpoint.provider].config
+            self.response.extend(config.drain_seconds if config.on_disconnect == "drain" else 0.0)
+
+    async def price(self, usage: Usage) -> Charge:
+        """The charge for this usage, covered by the hold as far as credit allows, the rest taken off in a last line."""
+        if self.charge is not None and usage is self.usage:
+            return self.charge
+        if self.ctx is None or self.attempt is None:
+            raise RuntimeError("nothing is priced before an attempt")
+        made = await priced(self.snapshot.hooks.price, self.ctx, self.attempt, usage)
+        if self.hold is not None and made.total > self.hold.amount:
+            self.hold = await self.runtime.ledger.cover(self.hold, made.total)
+            made = capped(made, self.hold.amount)
+        self.usage, self.charge = usage, made
+        return made
+
+    def suppressed(self) -> str | None:
+        """Why a finished answer is not charged: it holds nothing (money.md 10)."""
+        facts = self.facts
+        if facts is None or facts.output or facts.finish is None:
+            return None
+        if any(quantity for meter, quantity in (facts.usage or {}).items() if meter.startswith("output_")):
+            return None
+        return "zero_output_tokens"
+
+    def attempted(self, error: UpstreamError | None, cost: Nanos = Nanos(0)) -> None:
+        """Book the running attempt: how it ended and what it cost us."""
+        if self.attempt is None:
+            return
+        facts = self.facts
+        ended = time.perf_counter()
+        usage = None if facts is None or facts.usage is None else dict(facts.usage)
+        self.attempts.append(
+            AttemptRecord(
+                number=self.attempt.number,
+                provider=self.attempt.endpoint.provider,
+                upstream_model=self.attempt.endpoint.upstream_model,
+                status=(error.upstream_status if error is not None else None)
+                or (self.response.status if self.response is not None else None),
+                error_code=None if error is None else error.reason or error.code,
+                started_at=self.received_at + int((self.dispatched - self.began) * 1000),
+                latency_ms=int((ended - self.dispatched) * 1000),
+                native_id=None if facts is None else facts.native_id,
+                cost=cost,
+                usage=usage,
+            )
+        )
+
+    def drop_attempt(self) -> None:
+        """Let go of the running attempt's connection and facts: the next one starts clean."""
+        if self.response is not None:
+            self.response.release()
+        self.response = self.stream = None
+
+    async def observe(self) -> None:
+        """Tell the `record` policies; an exception of theirs is logged, never seen by the client."""
+        hooks = self.snapshot.hooks.record
+        if not hooks or self.ctx is None:
+            return
+        for call in hooks:
+            try:
+                await all_((call,), self.ctx, self.attempt, self.usage or {}, self.charge)
+            except Exception as error:  # noqa: BLE001  # an observer's failure must not reach the request
+                self.runtime.log.error("record failed", generation_id=self.generation_id, error=repr(error))
+
+    def meta(self) -> dict[str, Any]:
+        """The `meta` object of an answer (contract, section 4.3)."""
+        now = time.perf_counter()
+        latency = max(self.first_event - self.dispatched, 0.0)
+        generation = now - self.dispatched
+        output = sum(
+            quantity
+            for meter, quantity in ((self.facts.usage if self.facts else None) or {}).items()
+            if meter.startswith("output_") and meter.endswith("_tokens")
+        )
+        found: dict[str, Any] = {
+            "generation_ms": round(generation * 1000),
+            "latency_ms": round(latency * 1000),
+            "fidelity": self.fidelity,
+            "routing": {
+                "selected_provider": self.attempt.endpoint.provider if self.attempt else None,
+                "attempts": len(self.attempts) + 1,
+            },
+        }
+        if generation > 0 and output:
+            found["throughput_tps"] = round(int(output) / generation, 2)
+        return found

@@ -1,0 +1,128 @@
+"""The pipeline's own ASGI entry: a generation route from its scope to its settlement."""
+
+import asyncio
+from typing import Final
+
+from gateway_core.pipeline.attempts import first_pieces
+from gateway_core.pipeline.client import Client, ClientLeft, Headers, Message, Receive, Send
+from gateway_core.pipeline.exchange import ENDS, Exchange, Phase
+from gateway_core.pipeline.relay import headers, send_stream, send_whole
+from gateway_core.pipeline.runtime import Runtime
+from gateway_core.pipeline.settle import CLIENT_CLOSED, settle
+from gateway_core.pipeline.stages import admit
+from plugin_sdk.errors import GatewayError, Internal, InvalidRequest, UpstreamCut
+from plugin_sdk.modality import Route
+
+_JSON: Final = (b"content-type", b"application/json")
+
+
+class Lane:
+    """Serves the modality routes of the running snapshot."""
+
+    __slots__ = ("_runtime",)
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    def route(self, scope: Message) -> Route | None:
+        """The generation route of this scope, or None: then it is a platform route's or nobody's."""
+        return self._runtime.snapshot.routes.get((scope["method"], scope["path"]))
+
+    async def __call__(self, route: Route, scope: Message, receive: Receive, send: Send) -> None:
+        """Serve one request. Whatever happens, it ends in exactly one settlement (or had nobody to settle with)."""
+        client = Client(scope, receive, send)
+        found = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        exchange = Exchange(self._runtime, route, client, found)
+        client.on_left(exchange.client_left)
+        try:
+            await _serve(exchange)
+        except asyncio.CancelledError:
+            self._runtime.adopt(_cancelled(exchange))
+            raise
+        except GatewayError as error:
+            await _refuse(exchange, error)
+        except ClientLeft:
+            await _abandon(exchange)
+        except Exception as error:  # noqa: BLE001  # the last resort of a request: 500, settled, with a trace in the log
+            self._runtime.log.exception("request failed", error, generation_id=exchange.generation_id)
+            internal = Internal("The gateway failed; the generation id leads to the log.")
+            await _refuse(exchange, internal)
+        finally:
+            client.unwatch()
+            if exchange.response is not None:
+                exchange.response.release()
+
+
+async def _serve(exchange: Exchange) -> None:
+    await admit(exchange)
+    exchange.client.watch()
+    if exchange.client.left:
+        raise ClientLeft
+    pieces = await first_pieces(exchange)
+    if exchange.answer is not None and exchange.answer.stream:
+        await send_stream(exchange, pieces)
+    else:
+        await send_whole(exchange, pieces)
+
+
+async def _refuse(exchange: Exchange, error: GatewayError) -> None:
+    """Nothing of an answer has left yet (or only its headers): settle, then say why."""
+    exchange.error = error
+    if exchange.phase is not Phase.SETTLED:
+        _end(exchange)
+        try:
+            await settle(exchange)
+        except GatewayError as failure:
+            error = failure
+    client = exchange.client
+    if client.started:
+        client.abort()
+        return
+    body = exchange.protocol.render_error(error, exchange.generation_id)
+    found: Headers = [
+        *headers(exchange, _JSON),
+        (b"content-length", b"%d" % len(body)),
+        (b"x-gateway-error-attribution", error.attribution.encode()),
+    ]
+    if error.retry_after is not None and error.retry_after.isascii() and error.retry_after.isprintable():
+        found.append((b"retry-after", error.retry_after.encode()))
+    await client.start(error.status, found)
+    await client.finish(body)
+
+
+async def _abandon(exchange: Exchange) -> None:
+    """The client left before an upstream was called."""
+    exchange.error = InvalidRequest("The client closed its connection before its request was answered.")
+    exchange.error.status = CLIENT_CLOSED
+    _end(exchange)
+    await settle(exchange)
+
+
+async def _cancelled(exchange: Exchange) -> None:
+    """The server is ending this request, whole or not: settle what is known now."""
+    if exchange.phase is Phase.SETTLED:
+        return
+    exchange.error = UpstreamCut("The gateway was stopped while this request ran.")
+    if exchange.phase not in ENDS:
+        facts = exchange.facts
+        begun = facts is not None and facts.started
+        if begun and exchange.phase in (Phase.RELAYING, Phase.ATTEMPTING):
+            exchange.to(Phase.CANCELLED)
+        else:
+            _end(exchange)
+    try:
+        await settle(exchange)
+    except GatewayError as failure:
+        exchange.runtime.log.error("settlement failed", generation_id=exchange.generation_id, error=repr(failure))
+
+
+def _end(exchange: Exchange) -> None:
+    """Move to the end that fits the phase in which an error came."""
+    if exchange.phase in ENDS:
+        return
+    if exchange.phase is Phase.RELAYING:
+        exchange.to(Phase.CUT)
+    elif exchange.phase is Phase.ATTEMPTING:
+        exchange.to(Phase.FAILED)
+    else:
+        exchange.to(Phase.REFUSED)

@@ -1,0 +1,112 @@
+"""What a generation costs, and how a client is shown it (contract, sections 4.2 and 5)."""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from gateway_core.host.dispatch import HookCall, chain
+from plugin_sdk.context import Attempt, Endpoint, RequestContext
+from plugin_sdk.money import NANOS_PER_USD, Charge, ChargeLine, Nanos, Usage, charge
+
+OVER_HOLD = "over_hold"
+_MILLION = 1_000_000
+_encode = msgspec.json.Encoder().encode
+
+
+async def priced(hooks: Sequence[HookCall], ctx: RequestContext, attempt: Attempt, usage: Usage) -> Charge:
+    """The card's charge, then whatever the `price` policies make of it."""
+    made = charge(usage, attempt.endpoint.card)
+    if not hooks:
+        return made
+    final: Charge = await chain(hooks, 3, ctx, attempt, usage, made)
+    return final
+
+
+def capped(made: Charge, paid: Nanos) -> Charge:
+    """The charge with a last line that takes off what the hold does not pay for (money.md 6)."""
+    over = made.total - paid
+    if over <= 0:
+        return made
+    line = ChargeLine(meter=OVER_HOLD, quantity=1, nanos=Nanos(-over), usd=-usd(over))
+    return msgspec.structs.replace(made, lines=(*made.lines, line))
+
+
+def worst_case(endpoint: Endpoint, input_tokens: int, output_tokens: int) -> Nanos:
+    """Nanos that a request can cost at this endpoint, rounded up."""
+    into, out, flat = endpoint.card.dearest
+    return Nanos(-(-(input_tokens * into + output_tokens * out) // _MILLION) + flat)
+
+
+def payable_output(endpoint: Endpoint, input_tokens: int, choices: int, hold: Nanos) -> int | None:
+    """The output limit, per choice, that a hold pays for at this endpoint; None where output costs nothing."""
+    into, out, flat = endpoint.card.dearest
+    left = (hold - flat) * _MILLION - input_tokens * into
+    if not out:
+        return None if left >= 0 else 0
+    return max(0, left // (out * choices))
+
+
+def pricing_object(made: Charge, *, suppressed: str | None = None) -> dict[str, Any]:
+    """The `pricing` object of an answer. `suppressed` says why nothing is charged after all."""
+    if suppressed is not None:
+        return {
+            **_totals(Nanos(0)),
+            "lines": [],
+            "billing_suppressed": True,
+            "billing_suppression_reason": suppressed,
+        }
+    return {**_totals(made.total), "lines": pricing_lines(made)}
+
+
+def pricing_lines(made: Charge) -> list[dict[str, Any]]:
+    """The lines of a charge as a client sees them; their `line_nanos` sum to the total."""
+    return [_line(line) for line in made.lines]
+
+
+def rendered(found: Mapping[str, Any]) -> bytes:
+    """JSON bytes of a pricing object."""
+    return _encode(found)
+
+
+def usd(nanos: int) -> Decimal:
+    """Dollars, exact."""
+    return Decimal(nanos) / NANOS_PER_USD
+
+
+def _totals(total: Nanos) -> dict[str, Any]:
+    return {
+        "total_nanos": total,
+        "total_usd_str": plain(usd(total)),
+        "total_cents": total // 10_000_000,
+        "currency": "USD",
+    }
+
+
+def _line(line: ChargeLine) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "dimension": line.meter,
+        "quantity": _number(line.quantity),
+        "billable_units": _number(Decimal(line.quantity) / line.per),
+        "unit_size": line.per,
+        "unit_price_usd": f"{line.usd:.9f}",
+        "line_cost_usd": f"{usd(line.nanos):.9f}",
+        "line_nanos": line.nanos,
+    }
+    if line.priced_as is not None:
+        shown["priced_as"] = line.priced_as
+    return shown
+
+
+def plain(amount: Decimal) -> str:
+    """The shortest plain decimal, never an exponent."""
+    text = f"{amount:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _number(value: int | Decimal) -> int | msgspec.Raw:
+    """A JSON number with exactly these digits: a Decimal never passes through a float."""
+    if isinstance(value, int):
+        return value
+    return msgspec.Raw(plain(value).encode())

@@ -1,0 +1,188 @@
+"""Move an answer to the client: pieces as they come, its end only after the settlement is committed."""
+
+from typing import Final
+
+import msgspec
+
+from gateway_core.pipeline.client import Headers
+from gateway_core.pipeline.exchange import Exchange, Phase
+from gateway_core.pipeline.pricing import pricing_object
+from gateway_core.pipeline.settle import settle
+from plugin_sdk.errors import GatewayError, UpstreamCut, UpstreamError, UpstreamTimeout
+from plugin_sdk.money import Charge
+from plugin_sdk.protocol import End, Facts, Meta, Piece
+
+AFTER_END: Final = 0.25  # seconds that an upstream gets to end its body after the answer's own end
+
+_encode = msgspec.json.Encoder().encode
+_NOTHING: Final = Charge(card_id="")
+_BASE: Final[Headers] = [
+    (b"cache-control", b"no-store"),
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-expose-headers", b"x-generation-id, x-request-id, x-gateway-fidelity, retry-after"),
+    (b"timing-allow-origin", b"*"),
+]
+_JSON: Final = (b"content-type", b"application/json")
+_EVENTS: Final = (b"content-type", b"text/event-stream; charset=utf-8")
+
+
+def headers(exchange: Exchange, kind: tuple[bytes, bytes]) -> Headers:
+    """The headers of every answer: what it is, its ids, and how faithful its request was."""
+    generation_id = exchange.generation_id.encode()
+    timing = (exchange.first_event - exchange.dispatched) * 1000
+    return [
+        kind,
+        (b"x-generation-id", generation_id),
+        (b"x-request-id", generation_id),
+        (b"x-gateway-fidelity", exchange.fidelity.encode()),
+        (b"server-timing", b"upstream;dur=%.1f" % timing),
+        *_BASE,
+    ]
+
+
+async def send_whole(exchange: Exchange, pieces: list[Piece]) -> None:
+    """A whole JSON answer: settle, then send."""
+    exchange.to(Phase.RELAYING)
+    before, after, _ = await _filled(exchange, pieces)
+    body = before + after
+    exchange.finished_at = exchange.runtime.clock()
+    exchange.to(Phase.COMPLETED)
+    await settle(exchange)
+    if exchange.response is not None:
+        exchange.response.release()
+    client = exchange.client
+    await client.start(200, [*headers(exchange, _JSON), (b"content-length", b"%d" % len(body))])
+    await client.finish(body)
+    _delivered(exchange)
+
+
+async def send_stream(exchange: Exchange, pieces: list[Piece]) -> None:
+    """A streamed answer, event by event. From here on a failure is an event, never another status."""
+    exchange.to(Phase.RELAYING)
+    client, response, stream = exchange.client, exchange.response, exchange.stream
+    if response is None or stream is None:
+        raise RuntimeError("nothing to relay")
+    await client.start(200, headers(exchange, _EVENTS))
+    facts = stream.facts
+    try:
+        while True:
+            out, tail, ended = await _filled(exchange, pieces)
+            if out:
+                await client.write(out)
+            if ended:
+                break
+            data = await response.next()
+            if data is None:
+                out, tail, ended = await _filled(exchange, stream.close())
+                await client.write(out)
+                if not ended and facts.error is None and not facts.complete:
+                    raise UpstreamCut("The provider's stream ended before its end.")  # noqa: TRY301
+                break
+            pieces = stream.feed(data)
+    except UpstreamError as error:
+        await _broken(exchange, error)
+        return
+    if facts.error is not None:
+        await _failed(exchange, facts.error, tail)
+        return
+    await _complete(exchange, facts, tail, ended=ended)
+
+
+async def _complete(exchange: Exchange, facts: Facts, tail: bytes, *, ended: bool) -> None:
+    """The upstream finished: settle, and only then let the end leave."""
+    exchange.finished_at = exchange.runtime.clock()
+    exchange.to(Phase.COMPLETED)
+    try:
+        await settle(exchange)
+    except GatewayError as error:
+        await _end_in_error(exchange, error)
+        return
+    if not ended and exchange.answer is not None and not exchange.answer.exact:
+        tail += exchange.protocol.end_stream()
+    await exchange.client.finish(tail)
+    _delivered(exchange)
+    await _drain(exchange)
+
+
+async def _broken(exchange: Exchange, error: UpstreamError) -> None:
+    """The upstream's stream broke off: ours to say, unless it is the client that left and the time to wait is over."""
+    exchange.error = error
+    if exchange.client.left and isinstance(error, UpstreamTimeout):
+        exchange.to(Phase.CANCELLED)
+        await settle(exchange)
+        return
+    exchange.to(Phase.CUT)
+    await settle(exchange)
+    await _end_in_error(exchange, error)
+
+
+async def _failed(exchange: Exchange, error: UpstreamError, tail: bytes) -> None:
+    """The upstream said in its stream that it failed, and the client has read it: record it, take no money."""
+    exchange.error = error
+    exchange.finished_at = exchange.runtime.clock()
+    exchange.to(Phase.CUT)
+    await settle(exchange)
+    if exchange.shown and exchange.answer is not None and not exchange.answer.exact:
+        await _end_in_error(exchange, error)
+        return
+    await exchange.client.finish(tail)
+    _delivered(exchange)
+
+
+async def _end_in_error(exchange: Exchange, error: GatewayError) -> None:
+    """An error event as the last of a stream; in exact mode no byte is added, the connection just breaks."""
+    if exchange.answer is not None and exchange.answer.exact:
+        exchange.client.abort()
+        return
+    last_word = _encode(pricing_object(_NOTHING, suppressed="upstream_failure")) if exchange.shown else None
+    await exchange.client.finish(
+        exchange.protocol.render_stream_error(error, exchange.generation_id, last_word)
+    )
+
+
+async def _drain(exchange: Exchange) -> None:
+    """Give the upstream a moment to end its body, so that its connection can be used again."""
+    response = exchange.response
+    if response is None:
+        return
+    response.extend(AFTER_END)
+    try:
+        while await response.next() is not None:
+            pass
+    except UpstreamError:
+        pass  # the answer is whole and settled; only the connection is lost
+
+
+def _delivered(exchange: Exchange) -> None:
+    if not exchange.client.left:
+        exchange.runtime.ledger.delivered(exchange.generation_id, exchange.runtime.clock())
+
+
+async def _filled(exchange: Exchange, pieces: list[Piece]) -> tuple[bytes, bytes, bool]:
+    """(what may leave now, what must wait for the settlement, whether the end has come)."""
+    if len(pieces) == 1 and isinstance(pieces[0], bytes):
+        return pieces[0], b"", False
+    before: list[bytes] = []
+    after: list[bytes] = []
+    into = before
+    for piece in pieces:
+        if isinstance(piece, bytes):
+            into.append(piece)
+        elif isinstance(piece, End):
+            into = after
+        elif isinstance(piece, Meta):
+            into.append(_meta(exchange))
+        else:
+            charge = await exchange.price(piece.usage)
+            exchange.shown = True
+            found = pricing_object(charge, suppressed=exchange.suppressed())
+            comma = b"" if piece.empty else b","
+            into.append(b'%s"%s":%s' % (comma, piece.key.encode(), _encode(found)))
+    return b"".join(before), b"".join(after), into is after
+
+
+def _meta(exchange: Exchange) -> bytes:
+    if exchange.answer is None or not exchange.answer.meta:
+        return b""
+    return b',"meta":' + _encode(exchange.meta())
+

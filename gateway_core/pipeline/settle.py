@@ -1,0 +1,182 @@
+"""The one place where a request ends: what it cost, who pays, and the record of it, in one settlement.
+
+    phase      the team pays                               what the answer cost us is booked to
+    COMPLETED  the price; 0 if it holds nothing            cost_of_sales; loss if 0 was charged
+    CANCELLED  the price of what was read, else estimated  cost_of_sales
+    CUT        0 (unless the provider: charge_partial)     loss
+    FAILED     0                                           loss, where a provider counted a usage
+    REFUSED    0                                           nothing
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from gateway_core.ledger.records import GenerationRecord, Settlement
+from gateway_core.pipeline.exchange import Exchange, Phase
+from gateway_core.pipeline.pricing import pricing_lines
+from plugin_sdk.errors import GatewayError, Internal
+from plugin_sdk.money import Charge, Nanos, Usage, charge
+
+CLIENT_CLOSED = 499  # the status that a record of a client's own disconnect carries
+
+
+class _Bill(msgspec.Struct, frozen=True, kw_only=True):
+    """What a finished exchange comes to."""
+
+    charge: Charge | None = None  # what the team pays, line by line; None: nothing
+    price: Nanos = Nanos(0)  # before the over_hold line
+    usage: Usage = {}
+    estimated: bool = False
+    suppressed: str | None = None
+    cost: Nanos = Nanos(0)  # what the last attempt cost us
+
+
+async def settle(exchange: Exchange) -> None:
+    """End the exchange: returns once its settlement is committed. Raises Internal if it could not be."""
+    ended = exchange.phase
+    bill = await _bill(exchange, ended)
+    if exchange.attempt is not None and len(exchange.attempts) < exchange.attempt.number:
+        error = exchange.error if ended is not Phase.COMPLETED else None
+        exchange.attempted(error, bill.cost)  # type: ignore[arg-type]  # after an attempt only upstream errors end it
+    exchange.to(Phase.SETTLED)
+    if exchange.principal is None:
+        return  # nobody to record it for
+    settlement = _settlement(exchange, ended, bill)
+    try:
+        await exchange.runtime.ledger.settle(settlement)
+    except Exception as error:
+        exchange.runtime.log.error("settlement failed", generation_id=exchange.generation_id, error=repr(error))
+        raise Internal("The gateway could not record this request; it is not charged.") from error
+    await exchange.observe()
+
+
+async def _bill(exchange: Exchange, ended: Phase) -> _Bill:
+    """The table above."""
+    facts = exchange.facts
+    if facts is None or exchange.attempt is None or ended in (Phase.REFUSED, Phase.FAILED):
+        return _Bill()
+    estimated = facts.usage is None or (ended is Phase.CANCELLED and not facts.complete)
+    usage = facts.usage if facts.usage is not None else _estimate(exchange)
+    cost = charge(usage, exchange.attempt.endpoint.card).total
+    suppressed = _suppressed(exchange, ended)
+    if suppressed is not None:
+        return _Bill(usage=usage, estimated=estimated, suppressed=suppressed, cost=cost)
+    made = await exchange.price(usage)
+    over = sum(line.nanos for line in made.lines if line.nanos < 0 and line.meter == "over_hold")
+    return _Bill(charge=made, price=Nanos(made.total - over), usage=usage, estimated=estimated, cost=cost)
+
+
+def _suppressed(exchange: Exchange, ended: Phase) -> str | None:
+    """Why nothing is charged, or None."""
+    if ended is Phase.COMPLETED:
+        return exchange.suppressed()
+    if ended is Phase.CANCELLED:
+        return None if exchange.facts is not None and exchange.facts.started else "empty_response"
+    provider = exchange.snapshot.providers[exchange.attempt.endpoint.provider] if exchange.attempt else None
+    if provider is not None and provider.config.charge_partial:
+        return None
+    return "incomplete_stream" if exchange.facts is not None and exchange.facts.error is None else "upstream_failure"
+
+
+def _estimate(exchange: Exchange) -> dict[str, int | Decimal]:
+    """A usage for an answer whose provider gave none: always flagged."""
+    view, facts = exchange.view, exchange.facts
+    return {
+        "input_text_tokens": view.input_estimate if view is not None else 0,
+        "output_text_tokens": facts.output_estimate if facts is not None else 0,
+    }
+
+
+def _settlement(exchange: Exchange, ended: Phase, bill: _Bill) -> Settlement:
+    charged = bill.charge.total if bill.charge is not None else Nanos(0)
+    costs = tuple((attempt.provider, attempt.cost) for attempt in exchange.attempts if attempt.cost)
+    lost = Nanos(0) if bill.charge is not None else Nanos(sum(cost for _, cost in costs))
+    return Settlement(
+        generation=_record(exchange, ended, bill, charged),
+        outcome="charged" if charged > 0 and exchange.hold is not None else "released",
+        hold=exchange.hold,
+        price=bill.price,
+        costs=costs,
+        lost=lost,
+        upstream_finished_at=exchange.finished_at,
+        card=exchange.attempt.endpoint.card if exchange.attempt is not None else None,
+        settled_at=exchange.runtime.clock(),
+    )
+
+
+def _record(exchange: Exchange, ended: Phase, bill: _Bill, charged: Nanos) -> GenerationRecord:
+    view, principal, attempt, facts = exchange.view, exchange.principal, exchange.attempt, exchange.facts
+    if principal is None:
+        raise RuntimeError("a record needs a team")
+    error = exchange.error if ended is not Phase.COMPLETED else None
+    made = bill.charge
+    clock = exchange.runtime.clock()
+    begun = exchange.received_at + int((exchange.dispatched - exchange.began) * 1000)
+    return GenerationRecord(
+        id=exchange.generation_id,
+        created_at=exchange.received_at,
+        team_id=principal.team_id,
+        kid=principal.kid,
+        app_title=_bounded(exchange.headers.get("x-title")),
+        app_referer=_bounded(exchange.headers.get("http-referer") or exchange.headers.get("referer")),
+        endpoint=exchange.route.name,
+        operation=exchange.route.operation,
+        protocol=exchange.route.protocol,
+        model=view.model if view is not None else "",
+        provider=attempt.endpoint.provider if attempt is not None else None,
+        upstream_model=attempt.endpoint.upstream_model if attempt is not None else None,
+        native_id=facts.native_id if facts is not None else None,
+        stream=view.stream if view is not None else False,
+        status_code=_status(exchange, ended),
+        success=ended is Phase.COMPLETED,
+        error_code=_error_code(error, ended),
+        error_message=error.message if error is not None else None,
+        finish_reason=_finish(exchange, ended),
+        latency_ms=int((exchange.first_event - exchange.dispatched) * 1000) if attempt is not None else None,
+        generation_ms=max(0, clock - begun) if attempt is not None else None,
+        usage=bill.usage,
+        lines=_lines(made),
+        charge=charged,
+        card_id=attempt.endpoint.card.id if attempt is not None else None,
+        estimated=bill.estimated,
+        unpriced=made.unpriced if made is not None else (),
+        fidelity=exchange.fidelity,
+        suppressed=bill.suppressed,
+        attempts=tuple(exchange.attempts),
+    )
+
+
+def _lines(made: Charge | None) -> Sequence[dict[str, Any]]:
+    return () if made is None else pricing_lines(made)
+
+
+def _status(exchange: Exchange, ended: Phase) -> int:
+    """What the client saw: 200 once an answer had begun (contract, 13.40)."""
+    if ended in (Phase.COMPLETED, Phase.CUT):
+        return 200
+    if ended is Phase.CANCELLED:
+        return CLIENT_CLOSED
+    return exchange.error.status if exchange.error is not None else 500
+
+
+def _error_code(error: GatewayError | None, ended: Phase) -> str | None:
+    if ended is Phase.CANCELLED:
+        return "user:client_disconnected"
+    return None if error is None else f"{error.attribution}:{error.code}"
+
+
+def _finish(exchange: Exchange, ended: Phase) -> str | None:
+    if ended is Phase.COMPLETED:
+        return exchange.facts.finish if exchange.facts is not None else None
+    if ended is Phase.CANCELLED:
+        return "cancel"
+    error = exchange.error
+    return "timeout" if error is not None and error.code == "upstream_timeout" else "error"
+
+
+def _bounded(text: str | None) -> str | None:
+    """An untrusted header of a client's, cut to a bounded length."""
+    return None if text is None else text[:200]

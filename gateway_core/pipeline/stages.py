@@ -1,0 +1,160 @@
+"""From the first byte to a list of endpoints: authenticate, read, resolve, check credit, route."""
+
+from typing import Final
+
+from gateway_core.host.dispatch import all_, chain, first
+from gateway_core.ledger.records import Begun
+from gateway_core.pipeline.exchange import Exchange, Phase
+from gateway_core.pipeline.pricing import payable_output, worst_case
+from plugin_sdk.context import Credentials, Endpoint, Principal, RequestContext
+from plugin_sdk.errors import (
+    InsufficientFunds,
+    InvalidRequest,
+    ModelNotFound,
+    NoEndpointLeft,
+    PricingNotConfigured,
+    Unauthenticated,
+    UnsupportedModelOrEndpoint,
+)
+from plugin_sdk.money import Hold, Nanos
+from plugin_sdk.protocol import Answer, RequestView
+
+DEFAULT_OUTPUT_LIMIT: Final = 16_384  # tokens, where neither the request nor the endpoint has one (money.md 6)
+
+
+async def admit(exchange: Exchange) -> None:
+    """Everything before an upstream is called; raises the GatewayError that refuses the request."""
+    principal = await _authenticate(exchange)
+    exchange.principal = principal
+    exchange.to(Phase.AUTHENTICATED)
+    view = exchange.view = await _read(exchange)
+    exchange.answer = _answer(exchange, view)
+    exchange.to(Phase.PARSED)
+    candidates = _candidates(exchange, view)
+    ctx = exchange.ctx = RequestContext(
+        generation_id=exchange.generation_id,
+        operation=exchange.route.operation,
+        protocol=exchange.route.protocol,
+        principal=principal,
+        headers=exchange.headers,
+        view=view,
+        candidates=candidates,
+        worst_case=_worst(candidates, view),
+    )
+    exchange.worst_case = ctx.worst_case
+    holds: list[Hold] = await all_(exchange.snapshot.hooks.check_credit, ctx)
+    if len(holds) > 1:
+        raise RuntimeError("two policies hold credit for one request; enable one of them")
+    if holds:
+        exchange.hold = holds[0]
+    exchange.to(Phase.ADMITTED)
+    routed = await chain(exchange.snapshot.hooks.route, 1, ctx, candidates)
+    exchange.endpoints = _affordable(exchange, tuple(routed))
+    exchange.to(Phase.ROUTED)
+    exchange.runtime.ledger.begin(
+        Begun(
+            generation_id=exchange.generation_id,
+            team_id=principal.team_id,
+            kid=principal.kid,
+            wallet_id=exchange.hold.wallet_id if exchange.hold else None,
+            hold=exchange.hold.amount if exchange.hold else Nanos(0),
+            model=view.model,
+            operation=exchange.route.operation,
+            created_at=exchange.received_at,
+        )
+    )
+
+
+async def _authenticate(exchange: Exchange) -> Principal:
+    """Who is calling; a management key does no inference."""
+    credentials = Credentials(
+        headers=exchange.headers, method=exchange.route.method, path=exchange.route.path
+    )
+    principal: Principal | None = await first(exchange.snapshot.hooks.authenticate, credentials)
+    if principal is None:
+        raise Unauthenticated(
+            "Send an API key: `Authorization: Bearer ...`.", reason="missing_or_invalid_authorization_header"
+        )
+    if principal.mode == "management":
+        raise Unauthenticated(
+            "A management key cannot run models; create an ordinary key.",
+            reason="management_key_not_valid_for_gateway",
+        )
+    return principal
+
+
+async def _read(exchange: Exchange) -> RequestView:
+    """The body, read no further than its limit, and a view of it."""
+    headers = exchange.headers
+    declared = headers.get("content-length", "")
+    body = await exchange.client.body(
+        exchange.snapshot.config.gateway.body_limit, int(declared) if declared.isdecimal() else None
+    )
+    view = exchange.protocol.index(body)
+    if view.unknown and headers.get("x-aistats-strictness", "").lower() == "strict":
+        raise InvalidRequest(
+            f"Unknown parameter: {view.unknown[0]}",
+            param=view.unknown[0],
+            details=[
+                {"message": f"Unknown parameter: {name}", "path": [name], "keyword": "unknown_param", "params": {}}
+                for name in view.unknown
+            ],
+        )
+    return view
+
+
+def _answer(exchange: Exchange, view: RequestView) -> Answer:
+    return Answer(
+        generation_id=exchange.generation_id,
+        stream=view.stream,
+        exact=exchange.headers.get("x-gateway-passthrough") == "exact",
+        meta=view.meta,
+        usage_event=view.usage_event,
+        model=view.model,
+    )
+
+
+def _candidates(exchange: Exchange, view: RequestView) -> tuple[Endpoint, ...]:
+    """The endpoints of the model for this operation; the error says which of the two is unknown."""
+    snapshot, operation = exchange.snapshot, exchange.route.operation
+    if found := snapshot.endpoints(view.model, operation):
+        return found
+    if snapshot.unpriced(view.model, operation):
+        raise PricingNotConfigured(f"The model `{view.model}` has no price here; the operator must set one.", param="model")
+    if snapshot.knows(view.model):
+        raise UnsupportedModelOrEndpoint(
+            f"The model `{view.model}` cannot do {operation}; GET /v1/gateway/models says what can.", param="model"
+        )
+    raise ModelNotFound(f"The model `{view.model}` does not exist here; GET /v1/models lists what does.", param="model")
+
+
+def output_limit(endpoint: Endpoint, view: RequestView) -> int:
+    """The most output tokens a choice can have: the request's limit, else the endpoint's, else a default."""
+    return view.max_output or endpoint.max_output or DEFAULT_OUTPUT_LIMIT
+
+
+def _worst(candidates: tuple[Endpoint, ...], view: RequestView) -> Nanos:
+    return max(
+        worst_case(endpoint, view.input_estimate, view.choices * output_limit(endpoint, view))
+        for endpoint in candidates
+    )
+
+
+def _affordable(exchange: Exchange, routed: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
+    """The routed endpoints at which the hold pays for some output."""
+    if not routed:
+        raise NoEndpointLeft("Routing left no endpoint for this request.")
+    hold, view = exchange.hold, exchange.view
+    if hold is None or view is None or hold.amount >= exchange.worst_case:
+        return routed
+    left = tuple(
+        endpoint
+        for endpoint in routed
+        if payable_output(endpoint, view.input_estimate, view.choices, hold.amount) != 0
+    )
+    if not left:
+        raise InsufficientFunds(
+            "The credit that is left pays for no output of this request; top up, or send less.",
+            reason="insufficient_funds",
+        )
+    return left
