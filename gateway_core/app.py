@@ -75,8 +75,13 @@ class Gateway:
                     self._log.warning("restart to change this", setting=f"gateway.{name}")
             runtime.snapshot = new
             self._log.info("reloaded", models=len(new.models))
-            await self._stop_plugins(old)
+            runtime.adopt(self._retire(runtime, old))
             return []
+
+    async def _retire(self, runtime: Runtime, old: Snapshot) -> None:
+        """Requests in flight finish on the old snapshot; then its plugins let go."""
+        await runtime.unused(old)
+        await self._stop_plugins(old)
 
     async def _start_plugins(self, snapshot: Snapshot) -> None:
         if self._stores is None or self._runtime is None:

@@ -62,7 +62,7 @@ class Exchange:
 
     def __init__(self, runtime: Runtime, route: Route, client: Client, headers: dict[str, str]) -> None:
         self.runtime = runtime
-        self.snapshot: Snapshot = runtime.snapshot
+        self.snapshot: Snapshot = runtime.enter()
         self.route = route
         self.protocol: Protocol = self.snapshot.protocols[route.protocol]
         self.client = client

@@ -51,6 +51,8 @@ class Lane:
             client.unwatch()
             if exchange.response is not None:
                 exchange.response.release()
+            self._runtime.leave(exchange.snapshot)
+        await exchange.observe()
 
 
 async def _serve(exchange: Exchange) -> None:
@@ -112,8 +114,9 @@ async def _cancelled(exchange: Exchange) -> None:
             _end(exchange)
     try:
         await settle(exchange)
-    except GatewayError as failure:
-        exchange.runtime.log.error("settlement failed", generation_id=exchange.generation_id, error=repr(failure))
+    except GatewayError:
+        return  # logged where it happened
+    await exchange.observe()
 
 
 def _end(exchange: Exchange) -> None:

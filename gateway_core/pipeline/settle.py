@@ -50,7 +50,6 @@ async def settle(exchange: Exchange) -> None:
     except Exception as error:
         exchange.runtime.log.error("settlement failed", generation_id=exchange.generation_id, error=repr(error))
         raise Internal("The gateway could not record this request; it is not charged.") from error
-    await exchange.observe()
 
 
 async def _bill(exchange: Exchange, ended: Phase) -> _Bill:
