@@ -1,0 +1,31 @@
+"""The simulator: an upstream inside the gateway. Same request, same answer; faults by model name."""
+
+import httpx
+from pydantic import Field
+from typing_extensions import override
+
+from plugin_sdk.provider import Provider, ProviderConfig
+from plugins.providers.simulator.transport import SimulatedUpstream
+
+
+class SimulatorConfig(ProviderConfig):
+    """Seconds before each event: `delay` of every model, `slow_delay` of `sim/slow`."""
+
+    delay: float = Field(default=0.0, ge=0)
+    slow_delay: float = Field(default=0.25, ge=0)
+
+
+class Simulator(Provider[SimulatorConfig]):
+    """Costs nothing real: test keys and simulated credit may use it."""
+
+    Config = SimulatorConfig
+    base_url = "http://simulator.invalid/v1"
+    speaks = {"text.generate": "openai.chat"}
+    simulated = True
+
+    @override
+    def transport(self) -> httpx.AsyncBaseTransport | None:
+        """The embedded upstream; a `base_url` in the configuration means a real one."""
+        if self.config.base_url is not None:
+            return None
+        return SimulatedUpstream(delay=self.config.delay, slow_delay=self.config.slow_delay)
