@@ -1,0 +1,197 @@
+"""The generated tables of the documentation.
+
+A page holds `<!-- generated: NAME -->` ... `<!-- end -->`; what stands between is made here, from the code.
+`python tests/contract/reference.py` writes it (`make docs`); a test compares.
+"""
+
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterator
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
+
+import click
+import gateway_core.cli
+from gateway_core.config.model import GatewayBlock
+from plugin_sdk import errors
+from plugin_sdk.plugin import PluginConfig
+from plugin_sdk.provider import Provider, ProviderConfig
+from pydantic import BaseModel, SecretStr
+from pydantic_core import PydanticUndefined
+from repository import ROOT
+
+_REGION = re.compile(r"(?P<open><!-- generated: (?P<name>[a-z_]+) -->\n).*?(?P<close><!-- end -->)", re.DOTALL)
+
+
+def first_line(thing: Any) -> str:
+    """The first line of a docstring, or nothing."""
+    return (inspect.getdoc(thing) or "").partition("\n")[0]
+
+
+def table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]] | list[tuple[str, ...]]) -> str:
+    """A Markdown table."""
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+
+
+# errors
+
+
+def error_classes(base: type[errors.GatewayError] = errors.GatewayError) -> Iterator[type[errors.GatewayError]]:
+    """Every class of the hierarchy that the SDK declares, depth first, in the order of the file."""
+    yield base
+    for kind in base.__subclasses__():
+        if kind.__module__ == errors.__name__:
+            yield from error_classes(kind)
+
+
+def error_table() -> str:
+    """One row a class that can be raised as it is."""
+    rows = []
+    for kind in error_classes():
+        if kind in (errors.GatewayError, errors.ClientError, errors.ServerError):
+            continue
+        statuses, codes = [str(kind.status)], [kind.code]
+        if kind is errors.UpstreamRejected:
+            statuses, codes = map(str, errors.UpstreamRejected.CODES), list(errors.UpstreamRejected.CODES.values())
+        status = ", ".join(statuses)
+        rows.append((status, ", ".join(f"`{code}`" for code in codes), f"`{kind.__name__}`", first_line(kind)))
+    return table(("status", "code", "class", "meaning"), rows)
+
+
+# options of a pydantic model
+
+
+def type_name(annotation: Any) -> str:
+    """A type as an operator would write its value."""
+    if annotation is SecretStr:
+        return "secret"
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin in (Union, UnionType):
+        return " or ".join(type_name(part) for part in parts if part is not type(None))
+    if str(origin) == "typing.Literal":
+        return " or ".join(f"`{part}`" for part in parts)
+    if origin in (tuple, list, frozenset, set):
+        return "list of " + type_name(parts[0])
+    if origin is not None and str(origin).startswith("typing.Annotated"):
+        return type_name(parts[0])
+    names = {str: "text", int: "whole number", float: "number", bool: "true or false"}
+    return names.get(annotation) or getattr(annotation, "__name__", str(annotation)).lower()
+
+
+def options(model: type[BaseModel], *, beyond: type[BaseModel] | None = None, at: str = "") -> list[tuple[str, ...]]:
+    """(option, value, default, meaning) of every field, nested blocks with dotted names."""
+    known = beyond.model_fields if beyond else {}
+    rows: list[tuple[str, ...]] = []
+    for name, field in model.model_fields.items():
+        if name in known and known[name].annotation is field.annotation and known[name].default == field.default:
+            continue
+        if inspect.isclass(field.annotation) and issubclass(field.annotation, BaseModel):
+            rows += options(field.annotation, at=f"{at}{name}.")
+            continue
+        default = field.get_default(call_default_factory=True) if not field.is_required() else PydanticUndefined
+        shown = "required" if default is PydanticUndefined else _default(default)
+        rows.append((f"`{at}{name}`", type_name(field.annotation), shown, field.description or ""))
+    return rows
+
+
+def _default(value: Any) -> str:
+    if value is None or value in ((), [], {}, frozenset()):
+        return "none"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    return f"`{value}`"
+
+
+def gateway_options() -> str:
+    """The `gateway:` block."""
+    return table(("option", "value", "default", "meaning"), options(GatewayBlock))
+
+
+def provider_options() -> str:
+    """What every provider's block takes."""
+    return table(("option", "value", "default", "meaning"), options(ProviderConfig))
+
+
+# plugins
+
+
+def shipped() -> list[EntryPoint]:
+    """Our own plugins, by folder and name."""
+    ours = [point for point in entry_points(group="gateway.plugins") if point.value.startswith("plugins.")]
+    return sorted(ours, key=lambda point: (point.value.split(".")[1], point.name))
+
+
+def plugin_sections() -> str:
+    """A section a plugin: what it is, what its block takes."""
+    parts = []
+    for point in shipped():
+        plugin = point.load()
+        module = sys.modules[plugin.__module__]
+        kind = point.value.split(".")[1].removesuffix("s").replace("modalitie", "modality").replace("policie", "policy")
+        base = ProviderConfig if issubclass(plugin, Provider) else PluginConfig
+        rows = options(plugin.Config, beyond=base)
+        parts.append(f"## {point.name}\n\nA {kind}. {first_line(module)}\n\n{first_line(plugin)}\n")
+        if issubclass(plugin, Provider):
+            speaks = ", ".join(f"`{operation}` in `{protocol}`" for operation, protocol in plugin.speaks.items())
+            parts.append(f"\nSpeaks {speaks}. It takes [the options of every provider](../operate/configuration.md#providers)"
+                         + (", and:\n" if rows else ".\n"))  # fmt: skip
+        if rows:
+            parts.append("\n" + table(("option", "value", "default", "meaning"), rows))
+        parts.append("\n")
+    return "\n" + "".join(parts)
+
+
+# the command line
+
+
+def commands(group: click.Group | None = None, path: str = "gateway") -> Iterator[tuple[str, click.Command]]:
+    """(full name, command) of every leaf, sorted."""
+    group = group or gateway_core.cli.main
+    for name, command in sorted(group.commands.items()):
+        if isinstance(command, click.Group):
+            yield from commands(command, f"{path} {name}")
+        else:
+            yield f"{path} {name}", command
+
+
+def command_sections() -> str:
+    """A section a command: what it does, its arguments and options."""
+    parts = []
+    for path, command in commands():
+        usage = " ".join([path, *command.collect_usage_pieces(click.Context(command, info_name=path))])
+        parts.append(f"## {path}\n\n{(inspect.cleandoc(command.help or ''))}\n\n```text\n{usage}\n```\n")
+        rows = []
+        for parameter in command.params:
+            if isinstance(parameter, click.Option) and not parameter.hidden:
+                names = ", ".join(f"`{name}`" for name in (*parameter.opts, *parameter.secondary_opts))
+                rows.append((names, parameter.help or ""))
+        parts.append(("\n" + table(("option", "meaning"), rows) if rows else "") + "\n")
+    return "\n" + "".join(parts)
+
+
+REGIONS: dict[str, Callable[[], str]] = {
+    "errors": error_table,
+    "gateway_options": gateway_options,
+    "provider_options": provider_options,
+    "plugins": plugin_sections,
+    "commands": command_sections,
+}
+
+
+def generated(text: str) -> str:
+    """A page with its generated regions made anew."""
+    return _REGION.sub(lambda found: found["open"] + "\n" + REGIONS[found["name"]]().strip("\n") + "\n\n" + found["close"], text)
+
+
+def generated_pages() -> list[Path]:
+    """The pages that have such regions."""
+    return [path for path in sorted((ROOT / "docs").rglob("*.md")) if _REGION.search(path.read_text())]
+
+
+if __name__ == "__main__":
+    for path in generated_pages():
+        path.write_text(generated(path.read_text()))
