@@ -1,0 +1,23 @@
+"""The ledger: credit in memory, settlements in the database, every charge provable."""
+
+from gateway_core.ledger.ledger import Ledger
+from gateway_core.ledger.records import (
+    AttemptRecord,
+    Begun,
+    GenerationRecord,
+    LedgerCorrupt,
+    LedgerError,
+    LedgerUnavailable,
+    Settlement,
+)
+
+__all__ = [
+    "AttemptRecord",
+    "Begun",
+    "GenerationRecord",
+    "Ledger",
+    "LedgerCorrupt",
+    "LedgerError",
+    "LedgerUnavailable",
+    "Settlement",
+]

@@ -1,0 +1,108 @@
+"""What the ledger is told: a request begun, its attempts, its record, its settlement. Values, no behaviour."""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Literal
+
+import msgspec
+
+from plugin_sdk.money import Hold, Nanos, PriceCard
+
+Outcome = Literal["charged", "released", "abandoned"]
+Durability = Literal["full", "normal"]
+
+
+class LedgerError(Exception):
+    """The ledger could not do what it promises; the message says what happened and what to do."""
+
+
+class LedgerUnavailable(LedgerError):
+    """The database did not take the commit within its bound, or too much is waiting for it."""
+
+
+class LedgerCorrupt(LedgerError):
+    """A row that must not be written: its entries do not sum to zero, or its numbers make no sense."""
+
+
+class Begun(msgspec.Struct, frozen=True, kw_only=True):
+    """A request that is about to go upstream. Written soon, and marked abandoned if this process dies first."""
+
+    generation_id: str
+    team_id: str
+    kid: str
+    wallet_id: str | None = None
+    hold: Nanos = Nanos(0)
+    model: str
+    operation: str
+    created_at: int  # ms since 1970, as every time here
+
+
+class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One upstream call of a generation, numbered from 1; `cost` is what it cost us, 0 if nothing was used."""
+
+    number: int
+    provider: str
+    upstream_model: str
+    status: int | None = None
+    error_code: str | None = None
+    started_at: int
+    latency_ms: int | None = None
+    native_id: str | None = None
+    cost: Nanos = Nanos(0)
+    usage: Mapping[str, str | int | Decimal] | None = None
+
+
+class GenerationRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """The record of a served request (contract 4.4). `charge` is what the wallet lost: the sum of `lines`."""
+
+    id: str
+    created_at: int
+    team_id: str
+    kid: str
+    app_title: str | None = None
+    app_referer: str | None = None
+    endpoint: str  # the route's name, e.g. "chat.completions"
+    operation: str
+    protocol: str
+    model: str
+    provider: str | None = None
+    upstream_model: str | None = None
+    native_id: str | None = None
+    stream: bool = False
+    byok: bool = False
+    status_code: int
+    success: bool
+    error_code: str | None = None  # "attribution:code"
+    error_message: str | None = None
+    finish_reason: str | None = None
+    latency_ms: int | None = None
+    generation_ms: int | None = None
+    usage: Mapping[str, int | Decimal] = {}
+    lines: Sequence[Mapping[str, Any]] = ()  # contract 4.2
+    charge: Nanos = Nanos(0)
+    currency: str = "USD"
+    card_id: str | None = None
+    estimated: bool = False
+    unpriced: Sequence[str] = ()
+    fidelity: str | None = None
+    suppressed: str | None = None  # billing_suppression_reason
+    attempts: Sequence[AttemptRecord] = ()
+
+
+class Settlement(msgspec.Struct, frozen=True, kw_only=True):
+    """How a generation ended, and every amount that moves for it. Written once per generation, whole or not at all.
+
+    price  what the answer costs before the over_hold line; price - generation.charge is booked to loss
+    costs  (provider, nanos) of each attempt that cost us something
+    lost   the part of `costs` that nobody pays for: booked to loss instead of cost_of_sales
+    """
+
+    generation: GenerationRecord
+    outcome: Outcome
+    hold: Hold | None = None
+    price: Nanos = Nanos(0)
+    costs: Sequence[tuple[str, Nanos]] = ()
+    lost: Nanos = Nanos(0)
+    upstream_finished_at: int | None = None
+    card: PriceCard | None = None  # stored once per id, so that an old charge can be re-rated
+    settled_at: int
