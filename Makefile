@@ -50,7 +50,7 @@ clean: ## Remove the environment and everything built; databases stay
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "make: no Python 3.11 or newer with venv on the PATH; set PYTHON=..." >&2; exit 1; }
 	@echo "Creating $(VENV) with $$($(PYTHON) --version)"
-	@$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 # Everything by hash, the build back end included: the project itself is then built without touching the index.
 $(VENV)/.installed: config/requirements.lock pyproject.toml | $(BIN)/python
