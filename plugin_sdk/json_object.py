@@ -2,99 +2,163 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
 
 import msgspec
 
 from plugin_sdk.errors import InvalidJson
 
-MAX_DEPTH = 128
+MAX_DEPTH: Final = 128
 
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_KEY = re.compile(rb'[ \t\r\n]*,?[ \t\r\n]*("(?:[^"\\]|\\.)*")[ \t\r\n]*:[ \t\r\n]*')
-_CLOSE = re.compile(rb"[ \t\r\n]*}[ \t\r\n]*\Z")
-_OPEN = re.compile(rb"[ \t\r\n]*{")
-_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_scan = json.JSONDecoder(strict=False).scan_once
+# Possessive, so that a body which matches in part cannot make them try again: linear whatever a client sends.
+_KEY = re.compile(rb'[ \t\r\n]*+,?[ \t\r\n]*+("(?:[^"\\]|\\.)*+")[ \t\r\n]*+:[ \t\r\n]*+', re.DOTALL)
+_CLOSE = re.compile(rb"[ \t\r\n]*+}[ \t\r\n]*+\Z")
+_OPEN = re.compile(rb"[ \t\r\n]*+{")
+_STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"{}[]")
+
+Member = tuple[str, int, int, int]  # name, where its key starts, where its value starts, where it ends
 
 
 class JsonObject:
-    """`values[name]` is the raw JSON of a member; `replaced` gives the object's bytes with some members changed.
+    """`values[name]` is the raw JSON of a member; `edited` gives the object's bytes with some members changed.
 
-    Strict: UTF-8, well-formed, at most 128 deep, no name twice at the top. Raises InvalidJson.
+    Strict, for what clients send: UTF-8, well-formed, at most 128 deep, no name twice at the top. Raises InvalidJson.
     """
 
-    __slots__ = ("_spans", "body", "values")
+    __slots__ = ("body", "members", "values")
 
     def __init__(self, body: bytes) -> None:
         self.body = body
         try:
-            body.decode()
+            if not body.isascii():
+                body.decode()
             self.values: Mapping[str, msgspec.Raw] = _members(body)
         except UnicodeDecodeError as error:
             raise InvalidJson(f"The body is not UTF-8: byte {error.start} cannot be read.") from error
         except (msgspec.DecodeError, RecursionError) as error:
             raise InvalidJson(f"The body is not a JSON object: {error}") from error
         _check_depth(body)
-        self._spans: dict[str, tuple[int, int, int]] = {}
-        self._walk()
-
-    def _walk(self) -> None:
-        """Find each member's place; the walk cannot reach the end of an object that repeats a name."""
-        body = self.body
-        opened = _OPEN.match(body)
-        at = opened.end() if opened else 0
-        for name, value in self.values.items():
-            key = _KEY.match(body, at)
-            end = key.end() + len(bytes(value)) if key else 0
-            if key is None or body[key.end() : end] != bytes(value):
-                raise InvalidJson("A name occurs twice at the top level of the body.")
-            self._spans[name] = (key.start(1), key.end(), end)
-            at = end
-        if not _CLOSE.match(body, at):
+        members = _walk(body, self.values)
+        if members is None:
             raise InvalidJson("A name occurs twice at the top level of the body.")
+        self.members = members
 
     def raw(self, name: str) -> bytes | None:
         """The member's JSON as it stands in the body, or None."""
         value = self.values.get(name)
         return None if value is None else bytes(value)
 
-    def span(self, name: str) -> tuple[int, int]:
-        """Where the member's value starts and ends in the body."""
-        _, start, end = self._spans[name]
-        return start, end
+    def span(self, name: str) -> tuple[int, int] | None:
+        """Where the member's value starts and ends in the body; of a repeated name the last, which readers take."""
+        for member in reversed(self.members):
+            if member[0] == name:
+                return member[2], member[3]
+        return None
+
+    @property
+    def opening(self) -> int:
+        """Where the first member goes: just after the opening brace."""
+        return self.body.index(b"{") + 1
+
+    @property
+    def closing(self) -> int:
+        """Where the last member goes: before the closing brace, and before the white space in front of it."""
+        return self.members[-1][3] if self.members else self.opening
 
     def edited(self, changes: Mapping[str, bytes], without: Iterable[str] = ()) -> bytes:
         """The object's bytes with members changed or added (raw JSON) and others taken out; the rest as it stood."""
-        gone = [name for name in without if name in self._spans]
+        gone = {name for name in without if name in self.values}
         if gone:
-            return self._rejoined(changes, frozenset(gone))
+            return self._rejoined(changes, gone)
+        body = self.body
         pieces = []
         at = 0
-        added = []
-        for name, (_, start, end) in self._spans.items():
+        for name, _, start, end in self.members:
             if (value := changes.get(name)) is not None:
-                pieces += [self.body[at:start], value]
+                pieces += [body[at:start], value]
                 at = end
-        added = [_member(name, value) for name, value in changes.items() if name not in self._spans]
+        added = [_member(name, value) for name, value in changes.items() if name not in self.values]
         if added:
-            close = self.body.rindex(b"}")
-            pieces.append(self.body[at:close])
-            if self._spans:
-                pieces.append(b",")
-            pieces.append(b",".join(added))
-            at = close
-        pieces.append(self.body[at:])
+            closing = self.closing
+            pieces += [body[at:closing], b"," if self.members else b"", b",".join(added)]
+            at = closing
+        pieces.append(body[at:])
         return b"".join(pieces)
 
-    def _rejoined(self, changes: Mapping[str, bytes], gone: frozenset[str]) -> bytes:
-        members = []
-        for name, (start, value, end) in self._spans.items():
-            if name in gone:
-                continue
-            change = changes.get(name)
-            members.append(self.body[start:end] if change is None else self.body[start:value] + change)
-        members += [_member(name, value) for name, value in changes.items() if name not in self._spans]
-        return b"{" + b",".join(members) + b"}"
+    def _rejoined(self, changes: Mapping[str, bytes], gone: set[str]) -> bytes:
+        body = self.body
+        kept = []
+        for name, key, start, end in self.members:
+            if name not in gone:
+                change = changes.get(name)
+                kept.append(body[key:end] if change is None else body[key:start] + change)
+        kept += [_member(name, value) for name, value in changes.items() if name not in self.values]
+        return b"{" + b",".join(kept) + b"}"
+
+
+class AnswerObject(JsonObject):
+    """The same, tolerant, for what an upstream answers: repeated names and lone surrogates are its own affair.
+
+    Raises ValueError for what is no JSON object at all.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, body: bytes) -> None:
+        self.body = body
+        try:
+            self.values = _members(body)
+            members = _walk(body, self.values)
+        except (msgspec.DecodeError, RecursionError):
+            members = None
+        if members is None:
+            members = list(_scanned(body))
+            self.values = {name: msgspec.Raw(body[start:end]) for name, _, start, end in members}
+        self.members = members
+
+
+def _walk(body: bytes, values: Mapping[str, msgspec.Raw]) -> list[Member] | None:
+    """Each member's place; None for an object that repeats a name, whose end such a walk cannot reach.
+
+    Every step eats one member of the text, and there are more members than names.
+    """
+    members = []
+    opened = _OPEN.match(body)
+    at = opened.end() if opened else 0
+    for name, value in values.items():
+        key = _KEY.match(body, at)
+        if key is None:
+            return None
+        start = key.end()
+        raw = bytes(value)
+        if not body.startswith(raw, start):
+            return None
+        at = start + len(raw)
+        members.append((name, key.start(1), start, at))
+    return members if _CLOSE.match(body, at) else None
+
+
+def _scanned(body: bytes) -> Iterator[Member]:
+    """The same by scanning value after value. Latin-1, so that a character is a byte; JSON's own are all ASCII."""
+    text = body.decode("latin-1")
+    opened = _OPEN.match(body)
+    if opened is None:
+        raise ValueError("not a JSON object")
+    at = opened.end()
+    while not _CLOSE.match(body, at):
+        key = _KEY.match(body, at)
+        if key is None:
+            raise ValueError(f"not JSON at byte {at}")
+        try:
+            _, end = _scan(text, key.end())
+        except (StopIteration, RecursionError) as error:
+            raise ValueError(f"not JSON at byte {key.end()}") from error
+        yield str(json.loads(key[1])), key.start(1), key.end(), end
+        at = end
 
 
 def _member(name: str, value: bytes) -> bytes:
@@ -102,14 +166,13 @@ def _member(name: str, value: bytes) -> bytes:
 
 
 def _check_depth(body: bytes) -> None:
-    """Refuse nesting deeper than 128; brackets inside strings do not count."""
+    """Refuse nesting deeper than 128; brackets inside strings do not count. Each round takes out the innermost."""
     if body.count(b"{") + body.count(b"[") <= MAX_DEPTH:
         return
-    depth = 0
-    for byte in _STRINGS.sub(b"", body):
-        if byte in b"{[":
-            depth += 1
-            if depth > MAX_DEPTH:
-                raise InvalidJson(f"The body is nested deeper than {MAX_DEPTH}.")
-        elif byte in b"}]":
-            depth -= 1
+    brackets = _STRINGS.sub(b"", body).translate(None, _NOT_BRACKETS)
+    for _ in range(MAX_DEPTH):
+        if not brackets:
+            return
+        brackets = brackets.replace(b"{}", b"").replace(b"[]", b"")
+    if brackets:
+        raise InvalidJson(f"The body is nested deeper than {MAX_DEPTH}.")

@@ -1,0 +1,81 @@
+"""The protocol `openai.chat`: POST /chat/completions, on the client's side and on the upstream's."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from typing_extensions import override
+
+from plugin_sdk.errors import GatewayError
+from plugin_sdk.hooks import hookimpl
+from plugin_sdk.plugin import Plugin, PluginConfig
+from plugin_sdk.protocol import (
+    Answer,
+    Decoder,
+    Encoder,
+    Protocol,
+    RequestView,
+    ResponseStream,
+    Target,
+    UpstreamRequest,
+)
+from plugins.protocols.openai_chat import errors
+from plugins.protocols.openai_chat.index import index, patch
+from plugins.protocols.openai_chat.splice import DONE, StreamSplice
+from plugins.protocols.openai_chat.whole import WholeSplice
+
+
+class OpenAIChat(Protocol):
+    """Chat completions, as the official SDKs and the many servers that copy them speak it."""
+
+    id = "openai.chat"
+    operation = "text.generate"
+    pricing_key = "pricing"
+
+    @override
+    def index(self, body: bytes) -> RequestView:
+        return index(body)
+
+    @override
+    def parse(self, view: RequestView) -> Any:
+        raise NotImplementedError
+
+    @override
+    def patch(self, view: RequestView, target: Target) -> UpstreamRequest:
+        return patch(view, target)
+
+    @override
+    def build(self, request: Any, target: Target) -> UpstreamRequest:
+        raise NotImplementedError
+
+    @override
+    def splice(self, answer: Answer) -> ResponseStream:
+        return StreamSplice(answer) if answer.stream else WholeSplice(answer)
+
+    @override
+    def decoder(self, *, stream: bool) -> Decoder:
+        raise NotImplementedError
+
+    @override
+    def encoder(self, answer: Answer) -> Encoder:
+        raise NotImplementedError
+
+    @override
+    def render_error(self, error: GatewayError, generation_id: str) -> bytes:
+        return errors.render_error(error, generation_id)
+
+    @override
+    def render_stream_error(self, error: GatewayError, generation_id: str, pricing: bytes | None) -> bytes:
+        return errors.render_stream_error(error, generation_id, pricing)
+
+    @override
+    def end_stream(self) -> bytes:
+        return DONE
+
+
+class OpenAIChatPlugin(Plugin[PluginConfig]):
+    """Registers the protocol."""
+
+    @hookimpl
+    def register_protocols(self) -> Sequence[Protocol]:
+        """The one protocol."""
+        return [OpenAIChat()]

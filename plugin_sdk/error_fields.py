@@ -1,0 +1,22 @@
+"""The contract's flat error fields, which stand beside every protocol's own error object (architecture 14.4)."""
+
+from typing import Any
+
+from plugin_sdk.errors import GatewayError
+
+
+def flat_fields(error: GatewayError, generation_id: str) -> dict[str, Any]:
+    """What a client of the gateway reads whatever the protocol: whose request, what went wrong, whose turn it is."""
+    fields: dict[str, Any] = {
+        "generation_id": generation_id,
+        "status_code": error.status,
+        "error_type": error.error_type,
+        "description": error.message,
+    }
+    if error.reason is not None:
+        fields["reason"] = error.reason
+    if error.details:
+        fields["details"] = list(error.details)
+    for name, value in error.extra.items():
+        fields.setdefault(name, value)
+    return fields

@@ -1,0 +1,146 @@
+"""The usage object of the protocol, as disjoint meters.
+
+What counts what: `prompt_tokens` holds cached reads, cache writes, audio, images and video; `completion_tokens` holds
+reasoning, audio and images. Some providers count reasoning or audio beside them instead: their own total says so.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from plugin_sdk.money import Usage
+
+ABSURD: Final = 1 << 40  # a count above it is noise, not a quantity
+NO_USAGE: Final[Mapping[str, Any]] = {}
+
+# Where a count is looked for: (the details object or None, the field), the first that is there and not 0.
+Places = Sequence[tuple[str | None, str]]
+_IN: Final = "prompt_tokens_details"
+_OUT: Final = "completion_tokens_details"
+CACHED: Final[Places] = (
+    (_IN, "cached_tokens"), (None, "prompt_cache_hit_tokens"), (None, "cached_tokens"), (None, "num_cached_tokens"),
+)  # fmt: skip
+REASONING: Final[Places] = ((_OUT, "reasoning_tokens"), (None, "reasoning_tokens"))
+# Parts of the whole, in the order in which they take their share of it.
+INPUT: Final[Sequence[tuple[str, Places]]] = (
+    ("cached_read_text_tokens", CACHED),
+    ("cached_write_text_tokens", ((_IN, "cache_write_tokens"),)),
+    ("input_audio_tokens", ((_IN, "audio_tokens"),)),
+    ("input_image_tokens", ((_IN, "image_tokens"),)),
+    ("input_video_tokens", ((_IN, "video_tokens"),)),
+)
+OUTPUT: Final[Sequence[tuple[str, Places]]] = (
+    ("output_reasoning_tokens", REASONING),
+    ("output_audio_tokens", ((_OUT, "audio_tokens"),)),
+    ("output_image_tokens", ((_OUT, "image_tokens"),)),
+)
+SEARCHES: Final[Places] = (
+    ("server_tool_use_details", "web_search_requests"), ("server_tool_use", "web_search_requests"),
+    (None, "num_search_queries"),
+)  # fmt: skip
+
+
+class Metered(msgspec.Struct, frozen=True):
+    """The disjoint meters, and which of the provider's own figures contradicted the others and were clamped."""
+
+    meters: Usage
+    contradictions: tuple[str, ...] = ()
+
+
+class Counts:
+    """Usage objects of one answer, merged field by field: a field that is present replaces, an absent one keeps."""
+
+    __slots__ = ("fields",)
+
+    def __init__(self) -> None:
+        self.fields: dict[str, Any] = {}
+
+    def add(self, found: Mapping[str, Any]) -> Usage:
+        """The meters so far."""
+        _merge(self.fields, found)
+        return meter(self.fields).meters
+
+
+def _merge(into: dict[str, Any], found: Mapping[str, Any]) -> None:
+    for name, value in found.items():
+        if isinstance(value, dict):
+            inner = into.get(name)
+            into[name] = inner = dict(inner) if isinstance(inner, dict) else {}
+            _merge(inner, value)
+        elif value is not None:
+            into[name] = value
+
+
+def meter(usage: Mapping[str, Any]) -> Metered:
+    """Disjoint meters whose sum is the provider's own total, wherever its figures leave a choice."""
+    notes: list[str] = []
+    prompt = _count(usage, ((None, "prompt_tokens"),), notes)
+    completion = _count(usage, ((None, "completion_tokens"),), notes)
+    into = [(name, _count(usage, places, notes)) for name, places in INPUT]
+    out = [(name, _count(usage, places, notes)) for name, places in OUTPUT]
+    if usage.get("total_tokens") is not None:
+        total = _count(usage, ((None, "total_tokens"),), notes)
+        prompt, completion = _beside(total - prompt - completion, prompt, completion, into, out, notes)
+    meters: dict[str, int] = {}
+    _share(meters, "input_text_tokens", prompt, into, notes)
+    _share(meters, "output_text_tokens", completion, out, notes)
+    if searches := _count(usage, SEARCHES, notes):
+        meters["native_web_search_requests"] = searches
+    return Metered(meters, tuple(notes))
+
+
+def _beside(
+    more: int,
+    prompt: int,
+    completion: int,
+    into: list[tuple[str, int]],
+    out: list[tuple[str, int]],
+    notes: list[str],
+) -> tuple[int, int]:
+    """(prompt, completion) made whole, where the total counts `more` than the two: that part stood beside them."""
+    if more == 0:
+        return prompt, completion
+    reasoning = out[0][1]
+    audio = next(count for name, count in into if name == "input_audio_tokens")
+    if reasoning and more == reasoning:
+        return prompt, completion + reasoning
+    if audio and more == audio:
+        return prompt + audio, completion
+    notes.append("total_tokens")
+    if more > 0:  # billed and not itemised: thinking that the provider keeps to itself
+        out[0] = (out[0][0], reasoning + more)
+        return prompt, completion + more
+    return prompt, completion
+
+
+def _share(
+    meters: dict[str, int], rest: str, whole: int, parts: list[tuple[str, int]], notes: list[str]
+) -> None:
+    """Give each part its share of the whole and the rest what is left. A part above the whole is a contradiction.
+
+    Parts that only overlap (a cached image is both) are none: the earlier in the list takes what both claim.
+    """
+    left = whole
+    for name, claimed in parts:
+        if claimed > whole:
+            notes.append(name)
+        if taken := min(claimed, left):
+            meters[name] = taken
+            left -= taken
+    meters[rest] = left
+
+
+def _count(usage: Mapping[str, Any], places: Places, notes: list[str]) -> int:
+    """The first count there is that is not 0; what is no count (negative, absurd, not whole) is noted and 0."""
+    for details, name in places:
+        fields = usage if details is None else usage.get(details)
+        value = fields.get(name) if isinstance(fields, dict) else None
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if not value:  # absent, null or 0
+            continue
+        if isinstance(value, int) and not isinstance(value, bool) and 0 < value < ABSURD:
+            return value
+        notes.append(name)
+    return 0
