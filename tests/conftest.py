@@ -1,0 +1,26 @@
+"""For every test: no network but loopback, and the markers in use."""
+
+import sys
+from typing import Any
+
+import pytest
+
+_LOCAL = ("127.", "::1", "localhost", "0.0.0.0")  # noqa: S104  # compared with, never bound
+
+
+class NetworkRefused(OSError):
+    """A test tried to leave this machine."""
+
+
+def _guard(event: str, arguments: tuple[Any, ...]) -> None:
+    if event != "socket.connect":
+        return
+    address = arguments[1]
+    if isinstance(address, tuple) and not str(address[0]).startswith(_LOCAL):
+        raise NetworkRefused(f"tests stay on loopback; this one wanted {address[0]}:{address[1]}")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the markers, and forbid this process every connection that leaves the machine."""
+    config.addinivalue_line("markers", "slow: takes more than some ten seconds")
+    sys.addaudithook(_guard)

@@ -1,0 +1,1 @@
+"""Black-box tests: a real `gateway serve`, real sockets, scripted upstreams."""

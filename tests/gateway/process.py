@@ -1,0 +1,186 @@
+"""A real gateway: a configuration file, a database of its own, and `gateway serve` as a process."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.gateway.database import Database, environment
+from tests.gateway.wire import Client
+
+START_SECONDS = 40.0
+STOP_SECONDS = 20.0
+
+
+@dataclass(kw_only=True)
+class Gateway:
+    """One run of the gateway. `key` pays from a rich wallet, `poor_key` from an empty one, `test_key` is a tk key."""
+
+    folder: Path
+    database: Database
+    port: int
+    key: str
+    poor_key: str
+    test_key: str
+    process: subprocess.Popen[bytes]
+    config: Path
+    log: Path
+    arguments: Sequence[str] = field(default_factory=tuple)
+
+    @property
+    def base_url(self) -> str:
+        """What an OpenAI SDK is given."""
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    def client(self, key: str | None = None) -> Client:
+        """A raw client with the rich team's key, or another."""
+        return Client(self.port, key or self.key)
+
+    def stranger(self) -> Client:
+        """A raw client without a key."""
+        return Client(self.port, None)
+
+    def cli(self, *arguments: str) -> Any:
+        """What a `gateway` command printed as JSON."""
+        return json.loads(command(self.config, *arguments, "--json"))
+
+    def log_text(self, most: int = 8_000) -> str:
+        """The end of what the server wrote."""
+        return self.log.read_text(errors="replace")[-most:] if self.log.exists() else ""
+
+    def wait_ready(self) -> None:
+        """Return once /v1/health answers; RuntimeError with the log where it does not."""
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                break
+            with contextlib.suppress(OSError, urllib.error.URLError):
+                with urllib.request.urlopen(f"{self.base_url}/health", timeout=5) as answer:
+                    if answer.status == 200:
+                        return
+            time.sleep(0.03)
+        self.kill()
+        raise RuntimeError(f"the gateway did not start; its log:\n{self.log_text()}")
+
+    def stop(self) -> int | None:
+        """SIGTERM, wait, and whatever is left of its process group by force; its exit status."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self.kill()
+                return None
+        self._sweep()
+        return self.process.returncode
+
+    def kill(self) -> None:
+        """kill -9 of the server and of its workers: they share a process group of their own."""
+        self._sweep()
+        self.process.wait(STOP_SECONDS)
+
+    def restart(self) -> None:
+        """Start again on the same port, database and configuration."""
+        self.process = _spawn(self.config, self.folder, self.log, self.arguments)
+        self.wait_ready()
+
+    def workers(self) -> list[int]:
+        """The pids of the server's worker processes."""
+        found = []
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                fields = stat.read_text().rpartition(") ")[2].split()
+                if int(fields[1]) == self.process.pid and b"resource_tracker" not in _cmdline(stat.parent):
+                    found.append(int(stat.parent.name))
+        return sorted(found)
+
+    def _sweep(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def running(
+    folder: Path,
+    database: Database,
+    plugins: Mapping[str, Any],
+    *,
+    gateway: Mapping[str, Any] | None = None,
+    workers: int = 1,
+    arguments: Sequence[str] = (),
+) -> Iterator[Gateway]:
+    """A gateway that serves with these plugins beside the standard ones, for as long as the block lasts."""
+    folder.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    config = write_config(folder, database, plugins, gateway)
+    options = ["serve", "--listen", f"127.0.0.1:{port}", "--workers", str(workers), *arguments]
+    log = folder / "serve.log"
+    keys = database.keys
+    found = Gateway(
+        folder=folder, database=database, port=port, key=keys["key"], poor_key=keys["poor_key"],
+        test_key=keys["test_key"], process=_spawn(config, folder, log, options), config=config, log=log,
+        arguments=options,
+    )  # fmt: skip
+    try:
+        found.wait_ready()
+        yield found
+    finally:
+        found.stop()
+
+
+def write_config(
+    folder: Path, database: Database, plugins: Mapping[str, Any], gateway: Mapping[str, Any] | None = None
+) -> Path:
+    """The YAML file of a gateway: the standard plugins and these."""
+    content = {
+        "include": "standard",
+        "gateway": {"database": database.url, **(gateway or {})},
+        "plugins": {"simulator": {}, **plugins},
+    }
+    path = folder / "gateway.yaml"
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    return path
+
+
+def command(config: Path, *arguments: str, seconds: float = 60.0) -> str:
+    """What `gateway --config FILE ...` printed; RuntimeError with what it said where it failed."""
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway_core", "--config", str(config), *arguments],
+        capture_output=True, cwd=config.parent, env=environment(), timeout=seconds, check=False,
+    )  # fmt: skip
+    if done.returncode != 0:
+        said = (done.stdout + done.stderr).decode(errors="replace")
+        raise RuntimeError(f"gateway {' '.join(arguments)} failed ({done.returncode}): {said}")
+    return done.stdout.decode()
+
+
+def free_port() -> int:
+    """A port that nobody listened on a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _spawn(config: Path, folder: Path, log: Path, options: Sequence[str]) -> subprocess.Popen[bytes]:
+    with log.open("ab") as out:
+        return subprocess.Popen(
+            [sys.executable, "-m", "gateway_core", "--config", str(config), *options],
+            stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=folder, env=environment(),
+            start_new_session=True,
+        )  # fmt: skip
+
+
+def _cmdline(process: Path) -> bytes:
+    return (process / "cmdline").read_bytes()
