@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -15,69 +15,113 @@ from plugin_sdk.errors import (
 )
 
 MAX_MESSAGE: Final = 2_000
+_DEEPEST: Final = 4  # error objects inside error objects
+_MESSAGES: Final = (
+    "message", "detail", "msg", "Message", "error_description", "title", "faultstring", "errors", "fault",
+)  # fmt: skip
+_CREDENTIAL: Final = "The provider refused the gateway's credential."
+_ACCOUNT: Final = "The provider wants to be paid before it serves the gateway's account."
 _SECRETS: Final = re.compile(
-    r"(?i)\b(?:sk|pk|rk|gsk|xai|org|proj|key|aistats_v1_[a-z]k)[-_][A-Za-z0-9*_\-]{6,}"
-    r"|\bBearer\s+\S+|\bAKIA[0-9A-Z]{12,}|\bAIza[0-9A-Za-z_\-]{20,}|\beyJ[A-Za-z0-9_\-]{10,}\.[A-Za-z0-9_\-.]+"
+    r"\b(?:sk|pk|rk|gsk|xai|csk|pplx|hf|r8|nvapi|tgp|fw|org|proj|user|aistats_v1_[a-z]k)[-_]"
+    r"(?:(?=[A-Za-z_*-]*\d)[\w*-]{8,}|[A-Za-z0-9*]{16,})"
+    r"|(?i:\bbearer\s+)[^\s\"',;]{8,}"
+    r"|\b(?:AKIA|ASIA)[0-9A-Z]{12,}|\bAIza[0-9A-Za-z_-]{20,}|\beyJ[\w-]{10,}\.[\w.-]+"
+    r"|(?<=projects/)[^/\s`'\"]+|(?<=:)\d{12}(?=:)"  # a cloud project, the account number of an ARN
+    r"|[\w-]*\*{3,}[\w-]*"  # a key that the provider has half hidden itself
 )
 
 
+class Said(NamedTuple):
+    """A provider's own words, redacted: each None where it did not say."""
+
+    message: str | None = None
+    code: str | None = None
+    param: str | None = None
+
+
 def classify(status: int, headers: Mapping[str, str], body: bytes, *, provider: str) -> UpstreamError:
-    """The error class of an answer whose status is not 2xx, with the provider's own words, redacted."""
-    message, code = message_of(body)
-    message = message or f"The provider answered {status}."
-    if status in UpstreamRejected.CODES:
-        return UpstreamRejected(message, upstream_status=status, upstream_code=code, provider=provider)
-    if status == 429:
-        return UpstreamRateLimited(
-            message, upstream_status=status, upstream_code=code, provider=provider,
-            retry_after=headers.get("retry-after"),
-        )  # fmt: skip
+    """The error class of an answer whose status is not 2xx. Header names are lower case.
+
+    What concerns our account there is none of the client's business: it is the `__cause__`, for the log.
+    """
+    said = read(body)
+    message = said.message or f"The provider answered {status}."
+    fields: dict[str, Any] = {"upstream_status": status, "upstream_code": said.code, "provider": provider}
     if status in (401, 403):
-        return UpstreamUnauthorized(
-            "The provider refused the gateway's credential.", upstream_status=status, upstream_code=code,
-            provider=provider,
-        )  # fmt: skip
+        return _ours(UpstreamUnauthorized(_CREDENTIAL, **fields), message)
+    if status == 402:
+        return _ours(UpstreamError(_ACCOUNT, **fields), message)
+    if status in UpstreamRejected.CODES:
+        return UpstreamRejected(message, param=said.param, retry_after=headers.get("retry-after"), **fields)
+    if status == 429:
+        return UpstreamRateLimited(message, retry_after=headers.get("retry-after"), **fields)
     kind = UpstreamTimeout if status in (408, 504) else UpstreamError
-    return kind(message, upstream_status=status, upstream_code=code, provider=provider)
+    return kind(message, retry_after=headers.get("retry-after"), **fields)
 
 
 def message_of(body: bytes) -> tuple[str | None, str | None]:
     """(message, code) of an error body; (None, None) where it has no known shape. Never the raw body."""
-    try:
-        found: Any = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None, None
-    return describe(found)
+    return read(body)[:2]
 
 
 def describe(found: Any) -> tuple[str | None, str | None]:
     """The same of a decoded error body, or of the `error` member of an answer."""
-    if isinstance(found, list):
-        found = found[0] if found else None
-    if isinstance(found, str):
-        return redact(found), None
-    if not isinstance(found, dict):
-        return None, None
-    inner = found.get("error", found)
-    if isinstance(inner, str):
-        return redact(inner), _word(found.get("code"))
-    if not isinstance(inner, dict):
-        inner = found
-    for name in ("message", "detail", "msg", "error_description", "errors"):
-        text = inner.get(name)
-        if isinstance(text, list) and text:
-            text = text[0].get("msg") if isinstance(text[0], dict) else text[0]
-        if isinstance(text, dict):
-            text = text.get("message") or text.get("msg")
-        if isinstance(text, str) and text:
-            return redact(text), _word(inner.get("code")) or _word(inner.get("type")) or _word(inner.get("status"))
-    return None, _word(inner.get("code")) or _word(inner.get("type"))
+    return _read(found, 0)[:2]
+
+
+def read(body: bytes) -> Said:
+    """What an error body says: JSON, or JSON as the data of one server-sent event."""
+    for line in (body, *(part[5:] for part in body.splitlines() if part.startswith(b"data:"))):
+        try:
+            return _read(msgspec.json.decode(line), 0)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            continue
+    return Said()
 
 
 def redact(text: str) -> str:
-    """Text of a provider's, without what looks like a key or an organisation, and of bounded length."""
+    """Text of a provider's, without what looks like a key or an account, and of bounded length."""
     return _SECRETS.sub("[redacted]", text)[:MAX_MESSAGE]
 
 
+def _ours(error: UpstreamError, message: str) -> UpstreamError:
+    error.__cause__ = PermissionError(message)
+    return error
+
+
+def _read(found: Any, depth: int) -> Said:
+    if isinstance(found, list):
+        found = found[0] if found else None
+    if isinstance(found, str):
+        return Said(redact(found) or None)
+    if not isinstance(found, dict) or depth > _DEEPEST:
+        return Said()
+    inner = found.get("error")
+    if isinstance(inner, dict):
+        said = _read(inner, depth + 1)
+        if said.message:
+            return said
+    elif isinstance(inner, str) and inner:
+        return Said(redact(inner), _code(found), _word(found.get("param")))
+    return Said(_text(found, depth), _code(found), _word(found.get("param")))
+
+
+def _text(found: Mapping[str, Any], depth: int) -> str | None:
+    for name in _MESSAGES:
+        if (value := found.get(name)) and (said := _read(value, depth + 1)).message:
+            return said.message
+    return None
+
+
+def _code(found: Mapping[str, Any]) -> str | None:
+    """The provider's word for the failure; its number only where it has no word."""
+    words = [word for name in ("code", "status", "type", "__type") if (word := _word(found.get(name)))]
+    return next((word for word in words if not word.isdecimal()), words[0] if words else None)
+
+
 def _word(value: Any) -> str | None:
-    return str(value)[:100] if isinstance(value, str | int) and not isinstance(value, bool) and value != "" else None
+    return (
+        redact(str(value))[:100]
+        if isinstance(value, str | int) and not isinstance(value, bool) and value
+        else None
+    )

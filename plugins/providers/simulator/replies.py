@@ -1,16 +1,29 @@
 """What the simulator says: plausible, and always the same for the same prompt."""
 
 import re
-from collections.abc import Callable
 from hashlib import sha256
 from typing import Final
 
-_FACTS: Final = {
-    "france": "Paris", "germany": "Berlin", "italy": "Rome", "spain": "Madrid", "japan": "Tokyo",
-    "norway": "Oslo", "portugal": "Lisbon", "austria": "Vienna", "england": "London", "the uk": "London",
-    "canada": "Ottawa", "the united states": "Washington, D.C.", "china": "Beijing", "india": "New Delhi", "brazil": "Brasilia",
-    "australia": "Canberra", "poland": "Warsaw", "sweden": "Stockholm", "egypt": "Cairo", "kenya": "Nairobi",
-}  # fmt: skip
+_CAPITALS: Final = {
+    "australia": "Canberra",
+    "austria": "Vienna",
+    "brazil": "Brasilia",
+    "canada": "Ottawa",
+    "china": "Beijing",
+    "egypt": "Cairo",
+    "england": "London",
+    "france": "Paris",
+    "germany": "Berlin",
+    "india": "New Delhi",
+    "italy": "Rome",
+    "japan": "Tokyo",
+    "norway": "Oslo",
+    "poland": "Warsaw",
+    "portugal": "Lisbon",
+    "spain": "Madrid",
+    "sweden": "Stockholm",
+    "the united states": "Washington, D.C.",
+}
 _SENTENCES: Final = (
     "It depends on what you want to do with it.",
     "The short version fits in one sentence.",
@@ -66,7 +79,7 @@ def _picked(seed: str, number: int) -> list[str]:
 
 
 def _shortened(prompt: str, most: int) -> str:
-    said = prompt.split()
+    said = prompt.split() or ["nothing"]
     text = " ".join(said[:most]) + (" ..." if len(said) > most else "")
     return text if text[-1] in ".!?" else text + "."
 
@@ -77,8 +90,8 @@ def _echo(found: re.Match[str]) -> str:
 
 def _capital(found: re.Match[str]) -> str:
     country = found["country"].strip().lower()
-    name = country.title().replace("The ", "the ").replace("Uk", "UK")
-    capital = _FACTS.get(country)
+    name = country.title().replace("The ", "the ")
+    capital = _CAPITALS.get(country)
     return f"The capital of {name} is {capital}." if capital else f"I do not know the capital of {name}."
 
 
@@ -96,17 +109,36 @@ def _counted(found: re.Match[str]) -> str:
     return ", ".join(str(number) for number in range(first, last + 1)) or "There is nothing to count."
 
 
+def _hello(_: re.Match[str]) -> str:
+    return "Hello! How can I help you today?"
+
+
+def _welcome(_: re.Match[str]) -> str:
+    return "You are welcome!"
+
+
+def _story(_: re.Match[str]) -> str:
+    return words(120) + "."
+
+
+def _so_many(found: re.Match[str]) -> str:
+    return words(int(found["number"])) + "."
+
+
 _SAY: Final = r"(?i)\b(?:say|repeat|echo|reply with|respond with|answer with)\b"
-_Rule = tuple[re.Pattern[str], Callable[[re.Match[str]], str]]
-_RULES: Final[tuple[_Rule, ...]] = (
-    (re.compile(_SAY + r"[^\"'\n]{0,40}(?P<quote>[\"'])(?P<said>.+?)(?P=quote)"), _echo),
-    (re.compile(r"(?i)\b(?:say|saying) (?:hello|hi)\b|^\s*(?:hello|hi|hey|good morning)\b"),
-     lambda _: "Hello! How can I help you today?"),
-    (re.compile(_SAY + r"(?: only| exactly| just)*(?: the words?)?:? (?!an? |one |me )(?P<said>.{1,2000})"), _echo),
-    (re.compile(r"(?i)\bcapital of (?P<country>(?:the )?[a-z ]+?)\s*(?:[?.!,]|$)"), _capital),
-    (re.compile(r"(?<![\d.-])(?P<left>\d{1,9}) ?(?P<sign>[+*x]|(?<= )[-/](?= )) ?(?P<right>\d{1,9})(?![\d-])"), _sum),
-    (re.compile(r"(?i)\bcount (?:up )?(?:from (?P<first>\d{1,6}) )?to (?P<last>\d{1,6})"), _counted),
-    (re.compile(r"(?i)\b(?P<number>\d{1,6})[- ]words?\b"), lambda found: words(int(found["number"])) + "."),
-    (re.compile(r"(?i)\b(?:poem|story|essay)\b"), lambda _: words(120) + "."),
-    (re.compile(r"(?i)\b(?:thanks|thank you)\b"), lambda _: "You are welcome!"),
-)  # fmt: skip
+_JUST: Final = r"(?: only| exactly| just)*(?: the words?)?:?"
+_SIGN: Final = r" ?(?P<sign>[+*x]|(?<= )[-/](?= )) ?"
+_RULES: Final = tuple(
+    (re.compile(pattern), answer)
+    for pattern, answer in (
+        (_SAY + r"[^\"'\n]{0,40}(?P<quote>[\"'])(?P<said>.+?)(?P=quote)", _echo),
+        (r"(?i)\b(?:say|saying) (?:hello|hi)\b|^\s*(?:hello|hi|hey|good morning)\b", _hello),
+        (_SAY + _JUST + r" (?!an? |one |me )(?P<said>.{1,2000})", _echo),
+        (r"(?i)\bcapital of (?P<country>(?:the )?[a-z ]+?)\s*(?:[?.!,]|$)", _capital),
+        (r"(?<![\d.-])(?P<left>\d{1,9})" + _SIGN + r"(?P<right>\d{1,9})(?![\d-])", _sum),
+        (r"(?i)\bcount (?:up )?(?:from (?P<first>\d{1,6}) )?to (?P<last>\d{1,6})", _counted),
+        (r"(?i)\b(?P<number>\d{1,6})[- ]words?\b", _so_many),
+        (r"(?i)\b(?:poem|story|essay)\b", _story),
+        (r"(?i)\b(?:thanks|thank you)\b", _welcome),
+    )
+)

@@ -11,10 +11,13 @@ _NUMBER: Final = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?")
 _NOT_NAMES: Final = frozenset(
     re.findall(
         r"\w+",
-        """What Which Where When Who Whom Why How Is Are Am Was Were Do Does Did Can Could Will Would Should
-        May Might Use Call Tell Give Get Find Show Extract Return Reply Respond Answer Please The A An In On At
-        Of For To From By With And Or But If Then This That These Those It He She They We You I My Your His Her Their
-        JSON Weather Say Make Create Write Describe List Name Hello Hi""",
+        """
+        What Which Where When Who Whom Why How Is Are Am Was Were Do Does Did Can Could Will Would
+        Should May Might Use Call Tell Give Get Find Show Extract Return Reply Respond Answer Please
+        The A An In On At Of For To From By With And Or But If Then This That These Those It He She
+        They We You I My Your His Her Their JSON Weather Say Make Create Write Describe List Name
+        Hello Hi
+        """,
     )
 )
 _FORMATS: Final = {
@@ -170,9 +173,9 @@ class _Filler:
         rounded = number // step * step
         return rounded + step if lowest is not None and rounded < lowest else rounded
 
-    def _number(self, schema: Mapping[str, Any], name: str, depth: int) -> int | float:
+    def _number(self, schema: Mapping[str, Any], name: str, depth: int) -> float:
         if schema.get("multipleOf"):
-            return self._integer({**schema, "multipleOf": 1}, name, depth) * schema["multipleOf"]
+            return self._integer({**schema, "multipleOf": 1}, name, depth) * float(schema["multipleOf"])
         said = self._stated(name) or next(self._numbers, "1.5")
         number = float(said) if _NUMBER.fullmatch(said) else 1.5
         lowest, highest = _bounds(schema, 0.001)

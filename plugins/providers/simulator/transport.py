@@ -9,8 +9,9 @@ import msgspec
 from typing_extensions import override
 
 from plugins.providers.simulator import wire
-from plugins.providers.simulator.chat import BadRequest, Choice, Completion, complete
+from plugins.providers.simulator.chat import Choice, Completion, complete
 from plugins.providers.simulator.faults import Fault, error_body, fault_of
+from plugins.providers.simulator.messages import BadRequest
 from plugins.providers.simulator.replies import words
 
 MODELS: Final = {"chat": False, "reasoner": True}  # name -> whether it thinks first

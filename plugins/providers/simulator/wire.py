@@ -6,8 +6,9 @@ from typing import Any, Final
 
 import msgspec
 
-from plugins.providers.simulator.chat import Choice, Completion, ToolCall
+from plugins.providers.simulator.chat import Choice, Completion
 from plugins.providers.simulator.tokens import tokens
+from plugins.providers.simulator.tools import ToolCall
 
 CREATED: Final = 1_767_225_600  # always the same, so that an answer depends on nothing but its request
 DONE: Final = b"data: [DONE]\n\n"
