@@ -33,7 +33,7 @@ fix: $(VENV)/.installed-dev ## Let ruff repair what it can
 	$(BIN)/ruff format .
 
 docs: $(VENV)/.installed-dev ## Write the generated tables of docs/, then check every page against the code
-	$(BIN)/python tests/contract/reference.py
+	$(BIN)/python -m tests.contract.reference
 	$(BIN)/python -m pytest tests/contract
 
 lock: $(VENV)/.installed-dev ## Resolve the dependencies anew; the files name no index and no path

@@ -1,7 +1,7 @@
 """The generated tables of the documentation.
 
 A page holds `<!-- generated: NAME -->` ... `<!-- end -->`; what stands between is made here, from the code.
-`python tests/contract/reference.py` writes it (`make docs`); a test compares.
+`python -m tests.contract.reference` writes it (`make docs`); a test compares.
 """
 
 import inspect
@@ -15,15 +15,22 @@ from typing import Any, Union, get_args, get_origin
 
 import click
 import gateway_core.cli
+import yaml
 from gateway_core.config.model import GatewayBlock
+from pydantic import BaseModel, SecretStr
+from pydantic_core import PydanticUndefined
+
 from plugin_sdk import errors
 from plugin_sdk.plugin import PluginConfig
 from plugin_sdk.provider import Provider, ProviderConfig
-from pydantic import BaseModel, SecretStr
-from pydantic_core import PydanticUndefined
-from repository import ROOT
+from tests.contract.repository import ROOT
 
-_REGION = re.compile(r"(?P<open><!-- generated: (?P<name>[a-z_]+) -->\n).*?(?P<close><!-- end -->)", re.DOTALL)
+OPTION_HEAD = ("option", "value", "default", "meaning")
+PROVIDER_OPTIONS = "../operate/configuration.md#providers"
+KINDS = {"modalities": "modality", "policies": "policy", "protocols": "protocol", "providers": "provider"}
+_REGION = re.compile(
+    r"(?P<open><!-- generated: (?P<name>[a-z_]+) -->\n).*?(?P<close><!-- end -->)", re.DOTALL
+)
 
 
 def first_line(thing: Any) -> str:
@@ -40,7 +47,9 @@ def table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]] | list[tuple[st
 # errors
 
 
-def error_classes(base: type[errors.GatewayError] = errors.GatewayError) -> Iterator[type[errors.GatewayError]]:
+def error_classes(
+    base: type[errors.GatewayError] = errors.GatewayError,
+) -> Iterator[type[errors.GatewayError]]:
     """Every class of the hierarchy that the SDK declares, depth first, in the order of the file."""
     yield base
     for kind in base.__subclasses__():
@@ -56,9 +65,14 @@ def error_table() -> str:
             continue
         statuses, codes = [str(kind.status)], [kind.code]
         if kind is errors.UpstreamRejected:
-            statuses, codes = map(str, errors.UpstreamRejected.CODES), list(errors.UpstreamRejected.CODES.values())
+            statuses, codes = (
+                map(str, errors.UpstreamRejected.CODES),
+                list(errors.UpstreamRejected.CODES.values()),
+            )
         status = ", ".join(statuses)
-        rows.append((status, ", ".join(f"`{code}`" for code in codes), f"`{kind.__name__}`", first_line(kind)))
+        rows.append(
+            (status, ", ".join(f"`{code}`" for code in codes), f"`{kind.__name__}`", first_line(kind))
+        )
     return table(("status", "code", "class", "meaning"), rows)
 
 
@@ -82,17 +96,25 @@ def type_name(annotation: Any) -> str:
     return names.get(annotation) or getattr(annotation, "__name__", str(annotation)).lower()
 
 
-def options(model: type[BaseModel], *, beyond: type[BaseModel] | None = None, at: str = "") -> list[tuple[str, ...]]:
+def options(
+    model: type[BaseModel], *, beyond: type[BaseModel] | None = None, at: str = ""
+) -> list[tuple[str, ...]]:
     """(option, value, default, meaning) of every field, nested blocks with dotted names."""
     known = beyond.model_fields if beyond else {}
     rows: list[tuple[str, ...]] = []
     for name, field in model.model_fields.items():
-        if name in known and known[name].annotation is field.annotation and known[name].default == field.default:
+        if (
+            name in known
+            and known[name].annotation is field.annotation
+            and known[name].default == field.default
+        ):
             continue
         if inspect.isclass(field.annotation) and issubclass(field.annotation, BaseModel):
             rows += options(field.annotation, at=f"{at}{name}.")
             continue
-        default = field.get_default(call_default_factory=True) if not field.is_required() else PydanticUndefined
+        default = (
+            field.get_default(call_default_factory=True) if not field.is_required() else PydanticUndefined
+        )
         shown = "required" if default is PydanticUndefined else _default(default)
         rows.append((f"`{at}{name}`", type_name(field.annotation), shown, field.description or ""))
     return rows
@@ -108,12 +130,12 @@ def _default(value: Any) -> str:
 
 def gateway_options() -> str:
     """The `gateway:` block."""
-    return table(("option", "value", "default", "meaning"), options(GatewayBlock))
+    return table(OPTION_HEAD, options(GatewayBlock))
 
 
 def provider_options() -> str:
     """What every provider's block takes."""
-    return table(("option", "value", "default", "meaning"), options(ProviderConfig))
+    return table(OPTION_HEAD, options(ProviderConfig))
 
 
 # plugins
@@ -127,22 +149,32 @@ def shipped() -> list[EntryPoint]:
 
 def plugin_sections() -> str:
     """A section a plugin: what it is, what its block takes."""
-    parts = []
-    for point in shipped():
-        plugin = point.load()
-        module = sys.modules[plugin.__module__]
-        kind = point.value.split(".")[1].removesuffix("s").replace("modalitie", "modality").replace("policie", "policy")
-        base = ProviderConfig if issubclass(plugin, Provider) else PluginConfig
-        rows = options(plugin.Config, beyond=base)
-        parts.append(f"## {point.name}\n\nA {kind}. {first_line(module)}\n\n{first_line(plugin)}\n")
-        if issubclass(plugin, Provider):
-            speaks = ", ".join(f"`{operation}` in `{protocol}`" for operation, protocol in plugin.speaks.items())
-            parts.append(f"\nSpeaks {speaks}. It takes [the options of every provider](../operate/configuration.md#providers)"
-                         + (", and:\n" if rows else ".\n"))  # fmt: skip
-        if rows:
-            parts.append("\n" + table(("option", "value", "default", "meaning"), rows))
-        parts.append("\n")
-    return "\n" + "".join(parts)
+    return "\n".join(_plugin_section(point) for point in shipped())
+
+
+def _plugin_section(point: EntryPoint) -> str:
+    plugin = point.load()
+    module = sys.modules[plugin.__module__]
+    kind = KINDS[point.value.split(".")[1]]
+    parts = [f"## {point.name}\n\nA {kind}. {first_line(module)}\n\n{first_line(plugin)}\n"]
+    base: type[BaseModel] = PluginConfig
+    if issubclass(plugin, Provider):
+        base = ProviderConfig
+        speaks = ", ".join(f"`{operation}` in `{protocol}`" for operation, protocol in plugin.speaks.items())
+        parts.append(f"\nSpeaks {speaks}; takes [every provider's options]({PROVIDER_OPTIONS}).\n")
+        if models := _models(plugin):
+            parts.append("\nModels: " + ", ".join(f"`{model}`" for model in models) + ".\n")
+    if rows := options(plugin.Config, beyond=base):
+        parts.append("\n" + table(OPTION_HEAD, rows))
+    return "".join(parts)
+
+
+def _models(plugin: type[Provider[Any]]) -> list[str]:
+    """The ids of the models that a provider comes with."""
+    catalogue = Path(inspect.getfile(plugin)).with_name(plugin.catalogue)
+    if not catalogue.exists():
+        return []
+    return [model["id"] for model in yaml.safe_load(catalogue.read_text())["models"]]
 
 
 # the command line
@@ -184,7 +216,10 @@ REGIONS: dict[str, Callable[[], str]] = {
 
 def generated(text: str) -> str:
     """A page with its generated regions made anew."""
-    return _REGION.sub(lambda found: found["open"] + "\n" + REGIONS[found["name"]]().strip("\n") + "\n\n" + found["close"], text)
+    return _REGION.sub(
+        lambda found: found["open"] + "\n" + REGIONS[found["name"]]().strip("\n") + "\n\n" + found["close"],
+        text,
+    )
 
 
 def generated_pages() -> list[Path]:

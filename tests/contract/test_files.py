@@ -3,13 +3,17 @@
 import ast
 import re
 
-from repository import PACKAGES, ROOT, files, python_files, short
+from tests.contract.repository import PACKAGES, ROOT, files, python_files, short
 
 LONGEST = 400
 
 # Put together from halves, so that this file does not find itself.
-MACHINE_PATH = re.compile(r"(?<![\w.\-}])/(?:" + "|".join(("home/[a-z]", "root/", "Users/[A-Z]", "opt/", "work/")) + ")")
-PACKAGE_INDEX = re.compile(r"(?i)https?://[^\s\"']+/" + r"simple\b|--(?:extra-)?" + r"index-url[= ]\S|--find-" + r"links[= ]\S")
+MACHINE_PATH = re.compile(
+    r"(?<![\w.\-}])/(?:" + "|".join(("home/[a-z]", "root/", "Users/[A-Z]", "opt/", "work/")) + ")"
+)
+PACKAGE_INDEX = re.compile(
+    r"(?i)https?://[^\s\"']+/" + r"simple\b|--(?:extra-)?" + r"index-url[= ]\S|--find-" + r"links[= ]\S"
+)
 SECRETS = re.compile(
     r"\bsk-(?:proj-|ant-)?[A-Za-z0-9_\-]{32,}"
     r"|\bAKIA[0-9A-Z]{16}\b|\bAIza[0-9A-Za-z_\-]{35}|\bgh[pousr]_[A-Za-z0-9]{36}|\bgsk_[A-Za-z0-9]{40,}|\bxox[abp]-\w{10,}"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from plugin_sdk import hookspecs
-from repository import ROOT, page, python_files
+from tests.contract.repository import ROOT, page, python_files
 
 SPECS: dict[str, Callable[..., Any]] = {
     name: value

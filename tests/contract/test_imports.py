@@ -9,7 +9,7 @@ from pathlib import Path
 import plugin_sdk
 import plugins
 from plugin_sdk.provider import Provider
-from repository import ROOT, python_files, short
+from tests.contract.repository import ROOT, python_files, short
 
 GROUP = "gateway.plugins"
 # (file, provider id): why the word may stand there. Reviewed by a person; keep it short.
@@ -33,12 +33,13 @@ def test_the_core_and_the_sdk_know_no_provider_by_name() -> None:
     ids = provider_ids()
     assert "simulator" in ids
     word = re.compile(r"(?i)(?<![A-Za-z0-9_])(?:" + "|".join(map(re.escape, ids)) + r")(?![A-Za-z0-9_])")
-    found = []
-    for path in python_files("gateway_core", "plugin_sdk"):
-        for number, line in enumerate(path.read_text().splitlines(), 1):
-            for match in word.finditer(line):
-                if (short(path), match[0].lower()) not in EXCEPTIONS:
-                    found.append(f"{short(path)}:{number}: {line.strip()}")
+    found = [
+        f"{short(path)}:{number}: {line.strip()}"
+        for path in python_files("gateway_core", "plugin_sdk")
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        for match in word.finditer(line)
+        if (short(path), match[0].lower()) not in EXCEPTIONS
+    ]
     assert found == []
 
 
@@ -46,7 +47,9 @@ def test_the_public_names_of_the_sdk_are_listed_and_sorted() -> None:
     listed = plugin_sdk.__all__
     submodules = {name for name in sys.modules if name.startswith("plugin_sdk.")}
     public = {
-        name for name in vars(plugin_sdk) if not name.startswith("_") and f"plugin_sdk.{name}" not in submodules
+        name
+        for name in vars(plugin_sdk)
+        if not name.startswith("_") and f"plugin_sdk.{name}" not in submodules
     }
     assert listed == sorted(listed, key=str.casefold)
     assert set(listed) == public

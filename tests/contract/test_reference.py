@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 from gateway_core.config.model import GatewayBlock
+
 from plugin_sdk.errors import GatewayError, UpstreamRejected
-from reference import commands, error_classes, generated, generated_pages, shipped
-from repository import ROOT, page, short
+from tests.contract.reference import commands, error_classes, generated, generated_pages, shipped
+from tests.contract.repository import ROOT, page, short
 
 
 @pytest.mark.parametrize("path", generated_pages(), ids=short)
@@ -16,7 +17,12 @@ def test_a_generated_table_is_what_the_code_gives(path: Path) -> None:
 
 def test_there_are_generated_tables() -> None:
     names = {path.relative_to(ROOT / "docs").as_posix() for path in generated_pages()}
-    assert names == {"operate/configuration.md", "reference/cli.md", "reference/errors.md", "reference/plugins.md"}
+    assert names == {
+        "operate/configuration.md",
+        "reference/cli.md",
+        "reference/errors.md",
+        "reference/plugins.md",
+    }
 
 
 def test_every_error_code_is_on_the_errors_page() -> None:
