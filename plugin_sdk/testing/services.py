@@ -1,0 +1,107 @@
+"""What the core would lend a plugin, in memory: stores to fill, and a clock to turn."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from plugin_sdk.errors import InsufficientFunds
+from plugin_sdk.money import Hold, Nanos
+from plugin_sdk.services import KeyRecord, Services, WalletRecord
+
+
+class MemoryKeys:
+    """A KeyStore: put records into it; `found` counts the look-ups."""
+
+    def __init__(self) -> None:
+        self._records: dict[str, KeyRecord] = {}
+        self._watchers: list[Callable[[], None]] = []
+        self.found = 0
+
+    def put(self, record: KeyRecord) -> None:
+        """Add or change a key, as the core would: everyone who watches is told."""
+        self._records[record.kid] = record
+        for forget in self._watchers:
+            forget()
+
+    async def find(self, kid: str) -> KeyRecord | None:
+        """The key of this kid."""
+        self.found += 1
+        return self._records.get(kid)
+
+    def on_change(self, forget: Callable[[], None]) -> None:
+        """Call `forget` at every `put`."""
+        self._watchers.append(forget)
+
+
+class MemoryWallets:
+    """A WalletStore with the core's rules for a hold; `holds` is what was taken."""
+
+    def __init__(self) -> None:
+        self._wallets: dict[str, WalletRecord] = {}
+        self.holds: list[Hold] = []
+
+    def put(self, team_id: str, kind: str, balance: int, available: int | None = None) -> WalletRecord:
+        """Add a wallet; by default nothing of its balance is held."""
+        wallet = WalletRecord(
+            id=team_id if kind == "live" else f"{team_id}:{kind}",
+            team_id=team_id,
+            kind=kind,
+            balance=Nanos(balance),
+            available=Nanos(balance if available is None else available),
+        )
+        self._wallets[wallet.id] = wallet
+        return wallet
+
+    async def hold(self, wallet_id: str, wanted: Nanos, *, minimum_balance: Nanos) -> Hold:
+        """Set aside min(wanted, available), or raise InsufficientFunds."""
+        wallet = self._wallets.get(wallet_id)
+        if wallet is None:
+            raise InsufficientFunds("There is no such wallet.", reason="wallet_missing")
+        if wallet.balance < minimum_balance or wallet.available <= 0:
+            raise InsufficientFunds("There is not enough in the wallet.", reason="insufficient_funds")
+        amount = Nanos(min(wanted, wallet.available))
+        held = Hold(id=f"H-{len(self.holds)}", wallet_id=wallet_id, amount=amount, instance_id="memory")
+        self.holds.append(held)
+        return held
+
+    async def wallet_for(self, team_id: str, kind: str) -> WalletRecord | None:
+        """The team's wallet of a kind."""
+        return next(
+            (one for one in self._wallets.values() if (one.team_id, one.kind) == (team_id, kind)), None
+        )
+
+
+class MemoryGenerations:
+    """A GenerationStore: put records into it."""
+
+    def __init__(self) -> None:
+        self._records: dict[tuple[str, str], Mapping[str, Any]] = {}
+
+    def put(self, team_id: str, generation_id: str, record: Mapping[str, Any]) -> None:
+        """Add a record."""
+        self._records[team_id, generation_id] = record
+
+    async def get(self, team_id: str, generation_id: str) -> Mapping[str, Any] | None:
+        """The record; None for another team's."""
+        return self._records.get((team_id, generation_id))
+
+
+class MemoryServices:
+    """The three stores and a clock that stands still until `now` (ms since 1970) is set."""
+
+    def __init__(self, *, pepper: bytes = b"pepper", now: int = 1_767_225_600_000) -> None:
+        self.keys = MemoryKeys()
+        self.wallets = MemoryWallets()
+        self.generations = MemoryGenerations()
+        self.pepper = pepper
+        self.now = now
+
+    def lent(self) -> Services:
+        """What `startup(services)` is called with."""
+        return Services(
+            keys=self.keys,
+            wallets=self.wallets,
+            generations=self.generations,
+            clock=lambda: self.now,
+            pepper=self.pepper,
+            models=tuple,
+        )
