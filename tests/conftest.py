@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-_LOCAL = ("127.", "::1", "localhost", "0.0.0.0")  # noqa: S104  # compared with, never bound
+_LOCAL = ("127.", "::1", "localhost", "0.0.0.0")  # compared with, never bound
 
 
 class NetworkRefused(OSError):

@@ -1,4 +1,4 @@
-"""Databases for gateways under test: one seeded with teams and keys by the command line, and cheap copies of it."""
+"""Databases for gateways under test: one seeded by the command line, and cheap copies of it."""
 
 import asyncio
 import contextlib

@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +25,7 @@ STOP_SECONDS = 20.0
 
 @dataclass(kw_only=True)
 class Gateway:
-    """One run of the gateway. `key` pays from a rich wallet, `poor_key` from an empty one, `test_key` is a tk key."""
+    """One run of the gateway. `key` is the rich team's; the team of `poor_key` has no credit."""
 
     folder: Path
     database: Database
@@ -66,13 +65,18 @@ class Gateway:
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 break
-            with contextlib.suppress(OSError, urllib.error.URLError):
-                with urllib.request.urlopen(f"{self.base_url}/health", timeout=5) as answer:
-                    if answer.status == 200:
-                        return
+            if self._answers():
+                return
             time.sleep(0.03)
         self.kill()
         raise RuntimeError(f"the gateway did not start; its log:\n{self.log_text()}")
+
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.base_url}/health", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
 
     def stop(self) -> int | None:
         """SIGTERM, wait, and whatever is left of its process group by force; its exit status."""

@@ -1,6 +1,6 @@
 """An upstream that does what a test says: raw bytes over loopback, cut, paced, stalled, reset or refused.
 
-A request picks its script by the field `x_script` of its body, which the gateway must forward like any unknown field.
+A request picks its script by the field `x_script` of its body: the gateway forwards what it does not know.
 The server runs on a thread with a loop of its own, so that it outlives a test's loop and serves every test.
 """
 
@@ -39,10 +39,10 @@ class Received:
 
 @dataclass(kw_only=True)
 class Script:
-    """One answer. `pieces` are written one by one; after the piece number `hold_at` the upstream waits for `release`.
+    """One answer. `pieces` are written one by one; before the piece number `hold_at` it waits for `release`.
 
     framing  chunked, length (of the whole body) or close (the body ends with the connection)
-    then     end: as HTTP says. cut: close without the body's end. reset: RST. stall: nothing more until `release`.
+    then     end: as HTTP says. cut: close too soon. reset: RST. stall: nothing more until `release`
     """
 
     status: int = 200
@@ -64,7 +64,7 @@ class Script:
         self._released.set()
 
     async def released(self) -> None:
-        while not self._released.is_set():  # noqa: ASYNC110  # set from another thread; polled, never for long
+        while not self._released.is_set():  # set from another thread; polled, never for long
             await asyncio.sleep(0.005)
 
 
@@ -109,7 +109,9 @@ class Upstream:
         return [one for one in self.received if _script_of(one) == name]
 
     async def _start(self) -> None:
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0, limit=1 << 26, backlog=1024)
+        self._server = await asyncio.start_server(
+            self._connected, "127.0.0.1", 0, limit=1 << 26, backlog=1024
+        )
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _stop(self) -> None:
@@ -170,7 +172,7 @@ class Upstream:
 
 def cut(body: bytes, seed: int, most: int = 400) -> tuple[bytes, ...]:
     """The body in pieces of random sizes: inside lines, inside UTF-8 sequences, wherever."""
-    die = random.Random(seed)  # noqa: S311  # repeatable, not secret
+    die = random.Random(seed)  # repeatable, not secret
     pieces = []
     at = 0
     while at < len(body):
@@ -193,7 +195,9 @@ async def _read(reader: asyncio.StreamReader) -> Received | None:
         return None
     first, *lines = head.decode("latin-1").split("\r\n")[:-2]
     method, path, _ = first.split(" ", 2)
-    headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    headers = {
+        name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)
+    }
     body = b""
     if "content-length" in headers:
         body = await reader.readexactly(int(headers["content-length"]))

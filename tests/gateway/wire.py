@@ -53,16 +53,10 @@ class Connection:
         """Send one request and read its whole answer."""
         async with asyncio.timeout(TIMEOUT):
             status, found = await self.begin(method, path, headers=headers, body=body)
-            parts = []
-            complete = True
-            try:
-                async for part in self.body(found):
-                    parts.append(part)
-            except (asyncio.IncompleteReadError, ConnectionError):
-                complete = False
+            body, complete = await Reading(status=status, headers=found, pieces=self.body(found)).rest()
             if not complete or found.get("connection") == "close":
                 self.close()
-            return Answer(status=status, headers=found, body=b"".join(parts), complete=complete)
+            return Answer(status=status, headers=found, body=body, complete=complete)
 
     async def begin(
         self, method: str, path: str, *, headers: Mapping[str, str] | None = None, body: bytes = b""
@@ -200,13 +194,13 @@ class Reading:
 
     async def rest(self) -> tuple[bytes, bool]:
         """What still comes, and whether it came to the body's end."""
-        seen = b""
+        seen = bytearray()
         try:
             async for piece in self.pieces:
                 seen += piece
         except (asyncio.IncompleteReadError, ConnectionError):
-            return seen, False
-        return seen, True
+            return bytes(seen), False
+        return bytes(seen), True
 
 
 def encoded(body: Any) -> bytes:
