@@ -1,6 +1,7 @@
 """How many tokens bytes may come to, where nobody has counted them: upper estimates, no tokenizer."""
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 BYTES_PER_TOKEN_IN: Final = 3  # money.md 6
@@ -12,36 +13,45 @@ FILE_TOKENS: Final = 2_000
 BYTES_PER_AUDIO_TOKEN: Final = 200
 BYTES_PER_FILE_TOKEN: Final = 50
 
-_LONG: Final = 1_024  # a shorter value counts as text
-
-# Only as the whole value of a member that carries media: quotes in a text are escaped, so no prompt can fake one.
+# A value of base64 (a shorter one counts as text), with the media type of a data URL where it is one. Only as
+# the whole value of a member that carries media: quotes in a text are escaped, so that no prompt can fake one.
 _MEDIA = re.compile(
-    rb'"(?:url|image_url|video_url|file_data|data)"\s*+:\s*+"(?:data:([a-z]+)/[^",]{0,100}+,)?([A-Za-z0-9+/_=\\-]{1024,}+)"'
+    rb'"(?:url|image_url|video_url|file_data|data)"\s*+:\s*+'
+    rb'"(?:data:([a-z]+)/[^",]{0,100}+,)?([A-Za-z0-9+/_=\\-]{1024,}+)"'
 )
 _IMAGES = re.compile(rb'"type"\s*+:\s*+"(?:image_url|input_image|image)"')
 
 
-def input_tokens(body: bytes) -> int:
-    """The input of a JSON request at most: bytes / 3, with base64 media replaced by declared figures."""
-    size = len(body)
+def input_tokens(size: int, media: Iterable[bytes] = ()) -> int:
+    """The input of a JSON request of so many bytes at most: a third of them, but declared figures for media.
+
+    `media` are the parts of the request in which media may be: they cannot stand in a message of plain text.
+    """
     tokens = 0
-    images = 0
-    if size > _LONG:
-        for found in _MEDIA.finditer(body):
-            kind, start, end = found[1], found.start(2), found.end(2)
-            around = body[max(0, found.start() - 80) : found.start()]
-            size -= end - start
-            if kind == b"image" or (kind is None and b"image" in around):
-                images += 1
-            elif kind == b"audio" or b"audio" in around:
-                tokens += (end - start) // BYTES_PER_AUDIO_TOKEN
-            else:
-                tokens += FILE_TOKENS + (end - start) // BYTES_PER_FILE_TOKEN
-    if b"image" in body:
-        images = max(images, len(_IMAGES.findall(body)))
-    return -(-size // BYTES_PER_TOKEN_IN) + tokens + images * IMAGE_TOKENS
+    for part in media:
+        found, base64 = _media_tokens(part)
+        tokens += found
+        size -= base64
+    return -(-size // BYTES_PER_TOKEN_IN) + tokens
 
 
 def output_tokens(size: int) -> int:
     """The output that so many bytes of text come to, roughly."""
     return -(-size // BYTES_PER_TOKEN_OUT)
+
+
+def _media_tokens(part: bytes) -> tuple[int, int]:
+    """(tokens, bytes of base64) of the media in a part of a request."""
+    tokens = images = base64 = 0
+    for found in _MEDIA.finditer(part):
+        kind, length = found[1], len(found[2])
+        around = part[max(0, found.start() - 80) : found.start()]
+        base64 += length
+        if kind == b"image" or (kind is None and b"image" in around):
+            images += 1
+        elif kind == b"audio" or b"audio" in around:
+            tokens += length // BYTES_PER_AUDIO_TOKEN
+        else:
+            tokens += FILE_TOKENS + length // BYTES_PER_FILE_TOKEN
+    images = max(images, len(_IMAGES.findall(part)))
+    return tokens + images * IMAGE_TOKENS, base64

@@ -85,6 +85,13 @@ _WORDS: Final = {
     bool: "true or false", int: "an integer", float: "a number", str: "a string", _Positive: "a positive integer",
     _Text: "a non-empty string",
 }  # fmt: skip
+
+
+class _Turn(msgspec.Struct):
+    content: msgspec.Raw = msgspec.Raw(b"null")
+
+
+_turns = msgspec.json.Decoder(list[_Turn]).decode
 _any = msgspec.json.Decoder().decode
 _encode = msgspec.json.encode
 # Those that `index` needs itself; the others are checked only.
@@ -116,7 +123,7 @@ def index(body: bytes) -> RequestView:
         stream=fields.get("stream", False),
         choices=fields.get("n", 1),
         max_output=fields[limits[0]] if limits else None,
-        input_estimate=input_tokens(body),
+        input_estimate=input_tokens(len(body), _media(top)),
         usage_event=usage or meta or (options is not None and options.get("include_usage") is True),
         meta=meta,
         unknown=unknown,
@@ -172,6 +179,16 @@ def _messages_problem(top: JsonObject) -> dict[str, Any] | None:
             "keyword": "minItems", "params": {"limit": 1},
         }  # fmt: skip
     return None
+
+
+def _media(top: JsonObject) -> list[bytes]:
+    """The contents of messages that are lists of parts: text cannot carry media."""
+    raw = top.values["messages"]
+    try:
+        turns = _turns(raw)
+    except msgspec.ValidationError:  # not even objects: the upstream will say so
+        return [bytes(raw)]
+    return [bytes(turn.content) for turn in turns if memoryview(turn.content)[0] == ord("[")]
 
 
 def _detail(name: str, error: msgspec.ValidationError) -> dict[str, Any]:

@@ -23,7 +23,8 @@ DONE: Final = b"data: [DONE]\n\n"
 # Unescaped quotes cannot stand inside a string: where these bytes occur, they are a name (or a whole string value).
 _USAGE: Final = b'"usage"'
 _FINISH: Final = b'"finish_reason"'
-_NEVER_FAST: Final = (b'"error"', b'"nativeResponseId"')
+_ERROR: Final = b'"error"'
+_TOOLS: Final = b'"tool_calls"'
 _TEXT = re.compile(rb'"(?:content|reasoning_content|reasoning|arguments)": ?"([^"\\]*+(?:\\.[^"\\]*+)*+)"')
 
 
@@ -81,24 +82,21 @@ class StreamSplice(ResponseStream):
 
     def _plain(self, block: bytes) -> bool:
         """Whether the block holds nothing but plain chunks, each on a line of its own."""
+        if not block.startswith(self._prefix):
+            return False
         count = block.count(self._prefix)
-        lines = block.count(b"\n")
-        if lines != 2 * count or block.count(b"\n\n") != count or not block.startswith(self._prefix):
-            return False
-        if (
-            block.count(_USAGE) != block.count(self._no_usage)
-            or block.count(_FINISH) != block.count(self._no_finish)
-            or (not self._tap.tools and b'"tool_calls"' in block)
-        ):
-            return False
-        return not any(word in block for word in _NEVER_FAST)
+        return (
+            block.count(b"\n") == 2 * count
+            and (count == 1 or block.count(b"\n\n") == count)
+            and block.count(_USAGE) == block.count(self._no_usage)
+            and block.count(_FINISH) == block.count(self._no_finish)
+            and block.find(_ERROR) < 0
+            and (self._tap.tools or block.find(_TOOLS) < 0)
+        )
 
     def _fast(self, block: bytes) -> bytes:
-        size = 0
-        for text in _TEXT.findall(block):
-            size += len(text)
-        if size:
-            self._tap.sized(size)
+        if texts := _TEXT.findall(block):
+            self._tap.sized(len(texts[0]) if len(texts) == 1 else sum(map(len, texts)))
         return block if self._answer.exact else block.replace(self._prefix, self._spliced_prefix)
 
     def _events(self, block: bytes) -> list[Piece]:
