@@ -51,7 +51,7 @@ def _stream(name: str, *events: Any, done: bool = True, asked: bool = True, **re
 
 _PRETTY: Final = b"""{
   "choices" : [ { "index": 0, "finish_reason": "stop", "score": 1.0e-7, "big": 12345678901234567890123,
-    "message": { "role":"assistant", "content":"\\u00fc \\ud83c\\udf0d \\"id\\": \\"x\\" \\/ \\"usage\\": {}" } } ],
+    "message": { "role":"assistant", "content":"\\u00fc \\"id\\": \\"x\\" \\/ \\"usage\\": {}" } } ],
   "id"  :  "weird \\"id\\" \\u00e9",
   "usage" : { "prompt_tokens" : 12 , "completion_tokens" : 5 , "total_tokens" : 17 } ,
   "x_own": {"id": "inner", "usage": {"prompt_tokens": 1}}, "model": "m-1"
