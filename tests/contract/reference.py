@@ -163,18 +163,19 @@ def _plugin_section(point: EntryPoint) -> str:
         speaks = ", ".join(f"`{operation}` in `{protocol}`" for operation, protocol in plugin.speaks.items())
         parts.append(f"\nSpeaks {speaks}; takes [every provider's options]({PROVIDER_OPTIONS}).\n")
         if models := _models(plugin):
-            parts.append("\nModels: " + ", ".join(f"`{model}`" for model in models) + ".\n")
+            parts.append("\n" + table(("model", "name"), models))
     if rows := options(plugin.Config, beyond=base):
         parts.append("\n" + table(OPTION_HEAD, rows))
     return "".join(parts)
 
 
-def _models(plugin: type[Provider[Any]]) -> list[str]:
-    """The ids of the models that a provider comes with."""
+def _models(plugin: type[Provider[Any]]) -> list[tuple[str, ...]]:
+    """(id, name) of the models that a provider comes with."""
     catalogue = Path(inspect.getfile(plugin)).with_name(plugin.catalogue)
     if not catalogue.exists():
         return []
-    return [model["id"] for model in yaml.safe_load(catalogue.read_text())["models"]]
+    models = yaml.safe_load(catalogue.read_text())["models"]
+    return [(f"`{model['id']}`", model.get("name", "")) for model in models]
 
 
 # the command line

@@ -1,7 +1,9 @@
 """What a page shows can be used: links lead somewhere, YAML loads, Python runs."""
 
+import asyncio
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,7 +49,11 @@ def python_blocks() -> list[tuple[str, str]]:
 def test_a_python_block_runs(where: str, text: str) -> None:
     code = compile(text, where, "exec")
     if "from openai import" not in text:  # those call a gateway: test_shown_calls.py
-        exec(code, {"__name__": "page"})
+        names: dict[str, Any] = {"__name__": "page"}
+        exec(code, names)
+        for name, value in names.items():
+            if name.startswith("test_"):
+                asyncio.run(value())
 
 
 def test_a_text_block_of_yaml_is_marked_as_yaml() -> None:
