@@ -27,7 +27,7 @@ _SECRETS: Final = re.compile(
     r"|(?i:\bbearer\s+)[^\s\"',;]{8,}"
     r"|\b(?:AKIA|ASIA)[0-9A-Z]{12,}|\bAIza[0-9A-Za-z_-]{20,}|\beyJ[\w-]{10,}\.[\w.-]+"
     r"|(?<=projects/)[^/\s`'\"]+|(?<=:)\d{12}(?=:)"  # a cloud project, the account number of an ARN
-    r"|[\w-]*\*{3,}[\w-]*"  # a key that the provider has half hidden itself
+    r"|[\w-]{0,20}\*{3,}[\w-]{0,20}"  # a key that the provider has half hidden itself
 )
 
 
@@ -81,7 +81,9 @@ def read(body: bytes) -> Said:
 
 def redact(text: str) -> str:
     """Text of a provider's, without what looks like a key or an account, and of bounded length."""
-    return _SECRETS.sub("[redacted]", text)[:MAX_MESSAGE]
+    return _SECRETS.sub("[redacted]", text[: 2 * MAX_MESSAGE])[
+        :MAX_MESSAGE
+    ]  # cut first: a search is not free
 
 
 def _ours(error: UpstreamError, message: str) -> UpstreamError:

@@ -30,7 +30,7 @@ def answer(value: object, *, status: int = 200, headers: Mapping[str, str] | Non
 
 
 def stream(*events: object, end: End = "end", size: int | None = None) -> Scripted:
-    """A stream of server-sent events, each an object or the text `[DONE]`; in pieces of `size` bytes, or events."""
+    """A stream of events, each an object or the text `[DONE]`; in pieces of `size` bytes, else by events."""
     written = [
         b"data: " + (e.encode() if isinstance(e, str) else msgspec.json.encode(e)) + b"\n\n" for e in events
     ]
