@@ -1,0 +1,60 @@
+"""What is wrong with a configuration: all of it at once, each with its place and what to do."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+Path = tuple[str | int, ...]
+
+
+class Place(NamedTuple):
+    """A line of a file; no file for what did not come from one."""
+
+    file: str | None = None
+    line: int = 0
+
+    def __str__(self) -> str:
+        return "" if self.file is None else f"{self.file}:{self.line}" if self.line else self.file
+
+
+class ConfigError(Exception):
+    """A configuration that cannot be used. `errors` are whole lines: `file:line: path: what to do`."""
+
+    def __init__(self, errors: Sequence[str]) -> None:
+        super().__init__("\n".join(errors))
+        self.errors = tuple(errors)
+
+
+class Problems:
+    """Collects what is wrong, so that an operator reads everything at once."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[Place, str], list[str]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
+    def __iter__(self) -> Iterator[str]:
+        files = list(dict.fromkeys(place.file for place, _ in self._found))
+        for (place, path), what in sorted(
+            self._found.items(), key=lambda found: (files.index(found[0][0].file), found[0][0].line)
+        ):
+            yield ": ".join(part for part in (str(place), path, "; or ".join(what)) if part)
+
+    def add(self, place: Place, path: Path | str, what: str) -> None:
+        """Note one problem; several at one place become one line."""
+        known = self._found.setdefault((place, path if isinstance(path, str) else dotted(path)), [])
+        if what not in known:
+            known.append(what)
+
+    def raise_if_any(self) -> None:
+        """ConfigError with everything noted so far, if anything was."""
+        if self._found:
+            raise ConfigError(tuple(self))
+
+
+def dotted(path: Path) -> str:
+    """`plugins.groq.models[2].id`."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
