@@ -227,11 +227,15 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
 # An answer, whole or streamed: a sequence of deltas.
 #
 # `choice` counts the alternatives (`n`), `part` the parts of one choice's message in the order in which they began.
-# Text and arguments are additive; a usage is absolute. A choice ends with Finished, an answer without it was cut.
+# Text and arguments are additive; a usage is absolute. Finished, one for each choice, are the last deltas of an answer:
+# a decoder holds them until the upstream's own end, since some say more after a first finish. Without them it was cut.
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True):
-    """The first delta: which protocol the answer came in, and what the upstream calls it."""
+    """The first delta: which protocol the answer came in, and what the upstream calls it.
+
+    It comes again where the upstream corrects itself.
+    """
 
     origin: str
     native_id: str | None = None
@@ -246,6 +250,7 @@ class TextDelta(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     choice: int = 0
     part: int = 0
+    extra: Fields = NONE
     spelling: str = ""
 
 
@@ -265,6 +270,7 @@ class ReasoningDelta(msgspec.Struct, frozen=True, kw_only=True):
     part: int = 0
     summary: bool = False
     artefacts: tuple[Artefact, ...] = ()
+    extra: Fields = NONE
     spelling: str = ""
 
 

@@ -1,7 +1,6 @@
 """The protocol `openai.chat`: POST /chat/completions, on the client's side and on the upstream's."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from typing_extensions import override
 
@@ -18,9 +17,14 @@ from plugin_sdk.protocol import (
     Target,
     UpstreamRequest,
 )
+from plugin_sdk.text import Conversation
 from plugins.protocols.openai_chat import errors
+from plugins.protocols.openai_chat.build import build
 from plugins.protocols.openai_chat.index import index, patch
-from plugins.protocols.openai_chat.splice import DONE, StreamSplice
+from plugins.protocols.openai_chat.parse import parse
+from plugins.protocols.openai_chat.read import StreamDecoder, WholeDecoder
+from plugins.protocols.openai_chat.render import DONE, StreamEncoder, WholeEncoder
+from plugins.protocols.openai_chat.splice import StreamSplice
 from plugins.protocols.openai_chat.whole import WholeSplice
 
 
@@ -36,16 +40,16 @@ class OpenAIChat(Protocol):
         return index(body)
 
     @override
-    def parse(self, view: RequestView) -> Any:
-        raise NotImplementedError
+    def parse(self, view: RequestView) -> Conversation:
+        return parse(view)
 
     @override
     def patch(self, view: RequestView, target: Target) -> UpstreamRequest:
         return patch(view, target)
 
     @override
-    def build(self, request: Any, target: Target) -> UpstreamRequest:
-        raise NotImplementedError
+    def build(self, request: Conversation, target: Target) -> UpstreamRequest:
+        return build(request, target)
 
     @override
     def splice(self, answer: Answer) -> ResponseStream:
@@ -53,11 +57,11 @@ class OpenAIChat(Protocol):
 
     @override
     def decoder(self, *, stream: bool) -> Decoder:
-        raise NotImplementedError
+        return StreamDecoder() if stream else WholeDecoder()
 
     @override
     def encoder(self, answer: Answer) -> Encoder:
-        raise NotImplementedError
+        return StreamEncoder(answer) if answer.stream else WholeEncoder(answer)
 
     @override
     def render_error(self, error: GatewayError, generation_id: str) -> bytes:

@@ -16,9 +16,9 @@ from plugin_sdk.protocol import END, Answer, Facts, Piece, ResponseStream
 from plugin_sdk.sse import Event, Frames, read, split
 from plugins.protocols.openai_chat.chunk import Splices, decoded, spliced
 from plugins.protocols.openai_chat.errors import failure, failure_in, failure_in_field
+from plugins.protocols.openai_chat.read import WholeDecoder
+from plugins.protocols.openai_chat.render import DONE, StreamEncoder
 from plugins.protocols.openai_chat.tap import Tap
-
-DONE: Final = b"data: [DONE]\n\n"
 
 # Unescaped quotes cannot stand inside a string: where these bytes occur, they are a name (or a whole string value).
 _USAGE: Final = b'"usage"'
@@ -33,7 +33,7 @@ class StreamSplice(ResponseStream):
 
     def __init__(self, answer: Answer) -> None:
         self.facts = Facts()
-        self._tap = Tap(self.facts)
+        self._tap = Tap(self.facts, whole=False)
         self._answer = answer
         self._frames = Frames()
         self._splices = Splices(answer)
@@ -54,6 +54,8 @@ class StreamSplice(ResponseStream):
     @override
     def close(self) -> list[Piece]:
         left = self._frames.close()
+        if not self.facts.started and left.lstrip().startswith(b"{"):
+            return self._whole(left)
         pieces = self._last(left) if left else []
         if self.facts.complete and self.facts.error is None:
             if self.facts.finish is None:
@@ -62,6 +64,16 @@ class StreamSplice(ResponseStream):
                 pieces += [END, DONE]
                 self._ended = True
         return pieces
+
+    def _whole(self, body: bytes) -> list[Piece]:
+        """An upstream that was asked for a stream and answered with one body: a stream made of it."""
+        decoder = WholeDecoder(self.facts)
+        decoder.feed(body)
+        encoder = StreamEncoder(self._answer)
+        pieces = [piece for delta in decoder.close() for piece in encoder.feed(delta)]
+        if self.facts.error is not None:
+            return []
+        return [END, body] if self._answer.exact else [*pieces, *encoder.close()]
 
     def _last(self, left: bytes) -> list[Piece]:
         """What stood behind the last blank line: a last event without one, or the stump of a cut stream."""

@@ -5,9 +5,10 @@ from typing import Any, Final
 
 from plugin_sdk.estimate import output_tokens
 from plugin_sdk.protocol import Facts
+from plugin_sdk.text import Finish
 from plugins.protocols.openai_chat.usage import Counts
 
-FINISHES: Final = {
+FINISHES: Final[Mapping[str, Finish]] = {
     "stop": "stop",
     "length": "length",
     "tool_calls": "tool_calls",
@@ -24,17 +25,18 @@ FINISHES: Final = {
     "recitation": "content_filter",
 }
 _TEXTS: Final = ("content", "reasoning_content", "reasoning", "refusal")
-_LISTS: Final = ("tool_calls", "images")
+_MEDIA: Final = ("images", "audio")
 
 
 class Tap:
     """Reads decoded chunks or a whole body into Facts."""
 
-    __slots__ = ("_counts", "_size", "facts", "tools")
+    __slots__ = ("_counts", "_sides", "_size", "facts", "tools")
 
-    def __init__(self, facts: Facts) -> None:
+    def __init__(self, facts: Facts, *, whole: bool) -> None:
         self.facts = facts
         self.tools = False  # some choice calls a tool
+        self._sides = ("message", "delta") if whole else ("delta", "message")
         self._counts = Counts()
         self._size = 0
 
@@ -52,42 +54,37 @@ class Tap:
         if isinstance(usage := answer.get("usage"), dict):
             facts.usage = self._counts.add(usage)
 
-    def _choice(self, choice: dict[str, Any]) -> None:
-        for side in ("delta", "message"):
-            if isinstance(delta := choice.get(side), dict):
-                self._content(delta)
-        reason = choice.get("finish_reason")
-        if reason is not None:
-            self.facts.finish = self.finish(reason)
-            self.facts.complete = True
-
-    def finish(self, reason: object) -> str:
-        """The contract's word. A `stop` beside tool calls is a call: some providers never say otherwise."""
-        word = FINISHES.get(reason.lower(), "other") if isinstance(reason, str) else "other"
-        return "tool_calls" if word == "stop" and self.tools else word
-
-    def _content(self, delta: dict[str, Any]) -> None:
-        size = 0
-        for name in _TEXTS:
-            value = delta.get(name)
-            if not value:
-                continue
-            self.facts.output = True
-            size = max(size, len(value) if isinstance(value, str) else len(str(value)))
-        for name in _LISTS:
-            if value := delta.get(name):
-                self.facts.output = True
-                self.tools = self.tools or name == "tool_calls"
-                size += len(str(value)) if name == "tool_calls" else 0
-        if delta.get("function_call"):
-            self.facts.output = self.tools = True
-            size += len(str(delta["function_call"]))
-        if delta.get("audio"):
-            self.facts.output = True
-        if size:
-            self.sized(size)
-
     def sized(self, size: int) -> None:
         """So many more bytes of output."""
         self._size += size
         self.facts.output_estimate = output_tokens(self._size)
+
+    def finish(self, reason: object, *, tools: bool) -> Finish:
+        """The contract's word. A `stop` beside tool calls is a call: some providers never say otherwise."""
+        word = FINISHES.get(reason.lower(), "other") if isinstance(reason, str) else "other"
+        return "tool_calls" if word == "stop" and tools else word
+
+    def _choice(self, choice: dict[str, Any]) -> None:
+        for side in self._sides:  # where both are there, the second is idle
+            if isinstance(message := choice.get(side), dict):
+                self._message(message)
+                break
+        reason = choice.get("finish_reason")
+        if reason is not None:
+            self.facts.finish = self.finish(reason, tools=self.tools)
+            self.facts.complete = True
+
+    def _message(self, message: dict[str, Any]) -> None:
+        size = max((_size(value) for name in _TEXTS if (value := message.get(name))), default=0)
+        calls = message.get("tool_calls") or message.get("function_call")
+        if calls:
+            self.tools = True
+            size += _size(calls)
+        if size or any(message.get(name) for name in _MEDIA):
+            self.facts.output = True
+            self.sized(size)
+
+
+def _size(value: object) -> int:
+    """The bytes of a text, or of the JSON of anything else, roughly."""
+    return len(value) if isinstance(value, str) else len(str(value))

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from plugin_sdk.money import Usage
+from plugin_sdk.money import TOKENS, Usage
 
 ABSURD: Final = 1 << 40  # a count above it is noise, not a quantity
 NO_USAGE: Final[Mapping[str, Any]] = {}
@@ -144,3 +144,46 @@ def _count(usage: Mapping[str, Any], places: Places, notes: list[str]) -> int:
             return value
         notes.append(name)
     return 0
+
+
+def usage_object(meters: Usage) -> dict[str, Any]:
+    """The protocol's usage object for the meters of another: the reverse of `meter`."""
+    into = {name: int(count) for name, count in meters.items() if _is_input(name)}
+    out = {name: int(count) for name, count in meters.items() if name in _OUTPUTS}
+    prompt, completion = sum(into.values()), sum(out.values())
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+        "prompt_tokens_details": {
+            "cached_tokens": _sum(into, "cached_read_"),
+            "cache_write_tokens": _sum(into, "cached_write_"),
+            "audio_tokens": into.get("input_audio_tokens", 0),
+            "image_tokens": into.get("input_image_tokens", 0),
+            "video_tokens": into.get("input_video_tokens", 0),
+        },
+        "completion_tokens_details": {
+            "reasoning_tokens": out.get("output_reasoning_tokens", 0),
+            "audio_tokens": out.get("output_audio_tokens", 0),
+            "image_tokens": out.get("output_image_tokens", 0),
+        },
+    }
+
+
+_OUTPUTS: Final = frozenset(
+    {
+        "output_text_tokens",
+        "output_reasoning_tokens",
+        "output_audio_tokens",
+        "output_image_tokens",
+        "output_video_tokens",
+    }
+)
+
+
+def _is_input(name: str) -> bool:
+    return name.endswith(TOKENS) and name.startswith(("input_", "cached_read_", "cached_write_"))
+
+
+def _sum(meters: Mapping[str, int], prefix: str) -> int:
+    return sum(count for name, count in meters.items() if name.startswith(prefix))

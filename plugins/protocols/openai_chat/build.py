@@ -1,0 +1,274 @@
+"""A Conversation as a request for an upstream."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from plugin_sdk.protocol import Target, UpstreamRequest
+from plugin_sdk.text import (
+    BuiltInTool,
+    Conversation,
+    MediaPart,
+    Message,
+    OpaquePart,
+    Part,
+    ReasoningPart,
+    RefusalPart,
+    ResponseFormat,
+    TextPart,
+    Tool,
+    ToolCallPart,
+    ToolChoice,
+    ToolResultPart,
+)
+from plugins.protocols.openai_chat.content import (
+    ID,
+    write_call,
+    write_part,
+    write_reasoning,
+)
+from plugins.protocols.openai_chat.index import HEADERS, PATH, STREAM_HEADERS
+from plugins.protocols.openai_chat.parse import PLAIN
+
+_encode = msgspec.json.encode
+NAMELESS: Final = "answer"  # a schema needs a name
+
+
+def build(request: Conversation, target: Target) -> UpstreamRequest:
+    """The upstream request. What this protocol has no words for is left out."""
+    body = fields(request, target)
+    return UpstreamRequest(
+        method="POST",
+        url=target.base_url.rstrip("/") + PATH,
+        headers=dict(STREAM_HEADERS if request.stream else HEADERS),
+        body=_encode(body),
+    )
+
+
+def fields(request: Conversation, target: Target) -> dict[str, Any]:
+    """The body's fields."""
+    own = request.origin == ID
+    body: dict[str, Any] = {"model": target.model, "messages": _messages(request.messages, own=own)}
+    for name, field in PLAIN.items():
+        if (value := getattr(request, field)) is not None:
+            body[name] = value
+    spellings = request.spellings if own else {}
+    _limit(body, request, target, spellings.get("limit"))
+    if request.stop is not None:
+        body["stop"] = request.stop[0] if spellings.get("stop") == "text" else list(request.stop)
+    if request.modalities is not None:
+        body[spellings.get("modalities", "modalities")] = list(request.modalities)
+    if request.top_k is not None:
+        body["top_k"] = request.top_k
+    _tools(body, request, own=own)
+    if request.response_format is not None:
+        body["response_format"] = _response_format(request.response_format, own=own)
+    _reasoning(body, request, own=own)
+    if own:
+        body.update({name: value for name, value in request.extra.items() if name not in body})
+        body.update({name: None for name in request.nulls if name not in body})
+    _stream_options(body, request, target)
+    return body
+
+
+def _limit(body: dict[str, Any], request: Conversation, target: Target, spelled: str | None) -> None:
+    limit = target.output_limit if target.output_limit is not None else request.max_output_tokens
+    if limit is not None:
+        name = spelled if spelled in ("max_tokens", "max_completion_tokens") else target.output_limit_field
+        body[name] = limit
+
+
+def _stream_options(body: dict[str, Any], request: Conversation, target: Target) -> None:
+    options = dict(body.pop("stream_options", None) or {})
+    if request.stream_usage is not None:
+        options["include_usage"] = request.stream_usage
+    if request.stream and target.stream_usage:
+        options["include_usage"] = True
+    if options or "stream_options" in request.extra:
+        body["stream_options"] = options
+
+
+# Messages
+
+
+def _messages(messages: Sequence[Message], *, own: bool) -> list[dict[str, Any]]:
+    """Tool results first stand alone, each a message of its own, as this protocol has them."""
+    out: list[dict[str, Any]] = []
+    for message in messages:
+        results = [part for part in message.parts if isinstance(part, ToolResultPart)]
+        out += [_result(part, message, own=own) for part in results]
+        rest = tuple(part for part in message.parts if not isinstance(part, ToolResultPart))
+        if rest or not results:
+            out.append(_message(message, rest, own=own))
+    return out
+
+
+def _result(part: ToolResultPart, message: Message, *, own: bool) -> dict[str, Any]:
+    legacy = own and message.spelling == "function"
+    fields: dict[str, Any] = {"role": "function" if legacy else "tool"}
+    if part.call_id or not (own or legacy):
+        fields["tool_call_id"] = part.call_id
+    if part.name is not None and own:
+        fields["name"] = part.name
+    _content(fields, part.parts, part.spelling if own else "", nothing="", own=own)
+    return {**fields, **(message.extra if own else {})}
+
+
+def _message(message: Message, parts: Sequence[Part], *, own: bool) -> dict[str, Any]:
+    fields: dict[str, Any] = {"role": message.role}
+    if message.name is not None:
+        fields["name"] = message.name
+    content = [part for part in parts if _in_content(part, own=own)]
+    beside = [part for part in parts if not _in_content(part, own=own)]
+    nothing = None if message.role == "assistant" else ""
+    _content(fields, content, message.spelling if own else "", nothing=nothing, own=own)
+    if message.role == "assistant":
+        fields.update(_beside_content(beside, own=own))
+    return {**fields, **({k: v for k, v in message.extra.items() if k not in fields} if own else {})}
+
+
+def _in_content(part: Part, *, own: bool) -> bool:
+    if isinstance(part, TextPart | OpaquePart):
+        return True
+    word = part.spelling.partition(" ")[0] if own else ""
+    if isinstance(part, MediaPart):
+        return word not in ("images", "audio")
+    if isinstance(part, ReasoningPart):
+        return word == "thinking"
+    return isinstance(part, RefusalPart) and word == "part"
+
+
+def _content(
+    fields: dict[str, Any], parts: Sequence[Part], spelling: str, *, nothing: str | None, own: bool
+) -> None:
+    """Text alone stands as a string, anything else as a list; what was spelled otherwise stays so."""
+    if (
+        spelling != "parts"
+        and len(parts) == 1
+        and isinstance(parts[0], TextPart)
+        and not (own and parts[0].extra)
+    ):
+        fields["content"] = parts[0].text
+        return
+    written = [found for part in parts if (found := write_part(part, own=own)) is not None]
+    if written or spelling == "parts":
+        fields["content"] = written
+    elif spelling != "absent":
+        fields["content"] = None if spelling == "null" else nothing
+
+
+def _beside_content(parts: Sequence[Part], *, own: bool) -> dict[str, Any]:
+    fields = write_reasoning([part for part in parts if isinstance(part, ReasoningPart)], own=own)
+    refusals = [part.text for part in parts if isinstance(part, RefusalPart)]
+    if refusals:
+        fields["refusal"] = "".join(refusals)
+    calls = [part for part in parts if isinstance(part, ToolCallPart) and part.kind != "server"]
+    if own and calls and "function_call" in calls[0].spelling:
+        fields["function_call"] = write_call(calls[0], own=own)
+    elif calls:
+        fields["tool_calls"] = [write_call(call, own=own) for call in calls]
+    for part in parts:
+        if isinstance(part, MediaPart) and part.kind == "audio" and part.file_id is not None:
+            fields["audio"] = {"id": part.file_id}
+        elif isinstance(part, MediaPart) and part.kind == "image":
+            plain = msgspec.structs.replace(part, spelling=part.spelling.partition(" ")[2])
+            fields.setdefault("images", []).append(write_part(plain, own=own))
+    return fields
+
+
+# Options
+
+
+def _tools(body: dict[str, Any], request: Conversation, *, own: bool) -> None:
+    if request.tools is not None:
+        legacy = own and any(
+            isinstance(tool, Tool) and tool.spelling == "functions" for tool in request.tools
+        )
+        written = [found for tool in request.tools if (found := _tool(tool, own=own)) is not None]
+        body["functions" if legacy else "tools"] = written
+    if request.tool_choice is not None:
+        spelled = (
+            "function_call" if own and request.tool_choice.spelling == "function_call" else "tool_choice"
+        )
+        if (choice := _tool_choice(request.tool_choice, own=own)) is not None:
+            body[spelled] = choice
+
+
+def _tool(tool: Tool | BuiltInTool, *, own: bool) -> dict[str, Any] | None:
+    if isinstance(tool, BuiltInTool):
+        return dict(tool.value) if own else None
+    extra = dict(tool.extra) if own else {}
+    inner: dict[str, Any] = {"name": tool.name}
+    for name in ("description", "parameters", "strict"):
+        if (value := getattr(tool, name)) is not None:
+            inner[name] = value
+    inner.update(extra.pop(tool.kind, {}))
+    if own and tool.spelling == "functions":
+        return inner
+    kind = {} if own and tool.spelling == "untyped" else {"type": tool.kind}
+    return {**kind, tool.kind: inner, **extra}
+
+
+def _tool_choice(choice: ToolChoice, *, own: bool) -> Any:
+    spelling = choice.spelling if own else ""
+    if choice.mode == "opaque":
+        return choice.native if own else None
+    if choice.mode != "tool":
+        return "any" if spelling == "any" else choice.mode
+    if spelling == "tool":
+        return {"type": "tool", "name": choice.name}
+    if spelling in ("function_call", "name"):
+        return {"name": choice.name}
+    field = "custom" if spelling == "custom" else "function"
+    return {"type": field, field: {"name": choice.name}}
+
+
+def _response_format(wanted: ResponseFormat, *, own: bool) -> Any:
+    if wanted.kind == "opaque":
+        return wanted.native if own else None
+    if own and wanted.spelling == "text":
+        return wanted.kind
+    extra = dict(wanted.extra) if own else {}
+    if wanted.kind != "json_schema":
+        return {"type": wanted.kind, **extra}
+    inner: dict[str, Any] = {}
+    for name in ("name", "description", "schema", "strict"):
+        if (value := getattr(wanted, name)) is not None:
+            inner[name] = value
+    if own and wanted.spelling == "flat":
+        return {"type": "json_schema", **inner, **extra}
+    if not own:
+        inner.setdefault("name", NAMELESS)
+    return {"type": "json_schema", "json_schema": {**inner, **extra.pop("json_schema", {})}, **extra}
+
+
+def _reasoning(body: dict[str, Any], request: Conversation, *, own: bool) -> None:
+    wanted = request.reasoning
+    if wanted is None:
+        return
+    extra = dict(wanted.extra) if own else {}
+    name, _, detail = (wanted.spelling if own else "").partition(" ")
+    if name == "reasoning":
+        body["reasoning"] = {
+            **_said(
+                effort=wanted.effort, summary=wanted.summary, enabled=wanted.enabled, max_tokens=wanted.budget
+            ),
+            **extra,
+        }
+    elif name == "thinking":
+        switch: dict[str, Any] = _said(enabled=wanted.enabled)
+        if detail and wanted.enabled is not None:
+            switch = {"type": "enabled" if wanted.enabled else "disabled"}
+        more = _said(
+            effort=wanted.effort, include_thoughts=wanted.include_thoughts, budget_tokens=wanted.budget
+        )
+        body["thinking"] = {**switch, **more, **extra}
+    elif wanted.effort is not None:
+        body["reasoning_effort"] = wanted.effort
+    elif wanted.enabled is False:
+        body["reasoning_effort"] = "none"
+
+
+def _said(**fields: Any) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}
