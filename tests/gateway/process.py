@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from tests.gateway.database import Database, environment
 from tests.gateway.wire import Client
 
 START_SECONDS = 40.0
+PROGRAM = (sys.executable, "-m", "gateway_core")
 STOP_SECONDS = 20.0
 
 
@@ -36,7 +37,8 @@ class Gateway:
     process: subprocess.Popen[bytes]
     config: Path
     log: Path
-    arguments: Sequence[str] = field(default_factory=tuple)
+    arguments: Sequence[str]
+    program: Sequence[str]
 
     @property
     def base_url(self) -> str:
@@ -71,6 +73,26 @@ class Gateway:
         self.kill()
         raise RuntimeError(f"the gateway did not start; its log:\n{self.log_text()}")
 
+    def clients_of(self, worker: int) -> set[int]:
+        """The ports of the clients that are connected to one worker, as the kernel tells it."""
+        links = []
+        for link in Path(f"/proc/{worker}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                links.append(str(link.readlink()))
+        inodes = {link[len("socket:[") : -1] for link in links if link.startswith("socket:[")}
+        found = set()
+        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+            fields = line.split()
+            local, remote = (int(end.partition(":")[2], 16) for end in fields[1:3])
+            if local == self.port and fields[3] == "01" and fields[9] in inodes:
+                found.add(remote)
+        return found
+
+    async def balance(self, team: str = "rich") -> int:
+        """The nanos in a team's wallets, read past the gateway."""
+        query = f"SELECT w.balance FROM wallets w JOIN teams t ON t.id = w.team_id WHERE t.name = '{team}'"
+        return sum(int(row["balance"]) for row in await self.database.rows(query))
+
     def _answers(self) -> bool:
         try:
             with urllib.request.urlopen(f"{self.base_url}/health", timeout=5) as answer:
@@ -97,7 +119,7 @@ class Gateway:
 
     def restart(self) -> None:
         """Start again on the same port, database and configuration."""
-        self.process = _spawn(self.config, self.folder, self.log, self.arguments)
+        self.process = _spawn(self.program, self.config, self.folder, self.log, self.arguments)
         self.wait_ready()
 
     def workers(self) -> list[int]:
@@ -124,6 +146,7 @@ def running(
     gateway: Mapping[str, Any] | None = None,
     workers: int = 1,
     arguments: Sequence[str] = (),
+    program: Sequence[str] = PROGRAM,
 ) -> Iterator[Gateway]:
     """A gateway that serves with these plugins beside the standard ones, for as long as the block lasts."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -134,8 +157,8 @@ def running(
     keys = database.keys
     found = Gateway(
         folder=folder, database=database, port=port, key=keys["key"], poor_key=keys["poor_key"],
-        test_key=keys["test_key"], process=_spawn(config, folder, log, options), config=config, log=log,
-        arguments=options,
+        test_key=keys["test_key"], process=_spawn(program, config, folder, log, options), config=config,
+        log=log, arguments=options, program=program,
     )  # fmt: skip
     try:
         found.wait_ready()
@@ -161,7 +184,7 @@ def write_config(
 def command(config: Path, *arguments: str, seconds: float = 60.0) -> str:
     """What `gateway --config FILE ...` printed; RuntimeError with what it said where it failed."""
     done = subprocess.run(
-        [sys.executable, "-m", "gateway_core", "--config", str(config), *arguments],
+        [*PROGRAM, "--config", str(config), *arguments],
         capture_output=True, cwd=config.parent, env=environment(), timeout=seconds, check=False,
     )  # fmt: skip
     if done.returncode != 0:
@@ -177,10 +200,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _spawn(config: Path, folder: Path, log: Path, options: Sequence[str]) -> subprocess.Popen[bytes]:
+def _spawn(
+    program: Sequence[str], config: Path, folder: Path, log: Path, options: Sequence[str]
+) -> subprocess.Popen[bytes]:
     with log.open("ab") as out:
         return subprocess.Popen(
-            [sys.executable, "-m", "gateway_core", "--config", str(config), *options],
+            [*program, "--config", str(config), *options],
             stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=folder, env=environment(),
             start_new_session=True,
         )  # fmt: skip

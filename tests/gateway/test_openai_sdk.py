@@ -167,8 +167,8 @@ def test_the_acceptance_script_passes(gateway: Gateway, shared: Path, upstream: 
         pytest.skip("no acceptance scripts beside the repository")
     kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG")}
     wanted = {
-        "BASE_URL": gateway.base_url, "API_KEY": gateway.key, "POOR_KEY": gateway.poor_key, "MODEL": "sim/chat",
-        "REASONING_MODEL": "sim/reasoner", "ONLY": CASES, "PYTHONDONTWRITEBYTECODE": "1",
+        "BASE_URL": gateway.base_url, "API_KEY": gateway.key, "POOR_KEY": gateway.poor_key,
+        "MODEL": "sim/chat", "REASONING_MODEL": "sim/reasoner", "ONLY": CASES, "PYTHONDONTWRITEBYTECODE": "1",
     }  # fmt: skip
     done = subprocess.run(
         [sys.executable, str(script)], env={**kept, **wanted}, capture_output=True, timeout=120, check=False

@@ -77,7 +77,7 @@ class Upstream:
     def __init__(self) -> None:
         self.scripts: dict[str, Script | Chooser] = {}
         self.received: list[Received] = []
-        self.finished: set[str] = set()  # x_tag of the requests whose body was written to its very end
+        self.finished: set[str] = set()  # x_tag of the requests that got the last piece of their answer
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="upstream", daemon=True)
         self._connections: set[asyncio.Task[None]] = set()
@@ -147,6 +147,8 @@ class Upstream:
         for number, piece in enumerate(script.pieces):
             if script.hold_at == number:
                 await script.released()
+            if number == len(script.pieces) - 1 and (tag := _field(request, "x_tag")):
+                self.finished.add(tag)
             writer.write(b"%x\r\n%s\r\n" % (len(piece), piece) if script.framing == "chunked" else piece)
             await writer.drain()
             await asyncio.sleep(script.pace)
@@ -165,8 +167,6 @@ class Upstream:
         if script.framing == "chunked":
             writer.write(b"0\r\n\r\n")
         await writer.drain()
-        if tag := _field(request, "x_tag"):
-            self.finished.add(tag)
         return script.framing != "close"
 
 

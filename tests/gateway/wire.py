@@ -85,6 +85,11 @@ class Connection:
             self.close()
 
     @property
+    def own_port(self) -> int:
+        """The port of this end."""
+        return 0 if self._writer is None else int(self._writer.get_extra_info("sockname")[1])
+
+    @property
     def stale(self) -> bool:
         """The gateway has closed its end in the meantime."""
         return self._reader is not None and self._reader.at_eof()
@@ -166,7 +171,8 @@ class Client:
                 status, found = await connection.begin(
                     "POST", "/v1/chat/completions", headers=self.headers(**headers), body=encoded(body)
                 )
-                yield Reading(status=status, headers=found, pieces=connection.body(found))
+                pieces = connection.body(found)
+                yield Reading(status=status, headers=found, pieces=pieces, port=connection.own_port)
         finally:
             connection.close()
 
@@ -182,6 +188,7 @@ class Reading:
     status: int
     headers: Mapping[str, str]
     pieces: AsyncIterator[bytes]
+    port: int = 0  # the client's own end
 
     async def until(self, number: int) -> bytes:
         """What came until `number` events were whole, or until the end."""
