@@ -7,7 +7,9 @@ from gateway_core.config.problems import Path, Problems
 from gateway_core.config.tree import Tree
 
 # `$${` is a plain `${`. A default runs to the first closing brace.
-_REFERENCE = re.compile(r"\$\$\{|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<default>:-[^}]*)?\}|(?P<bad>\$\{[^}]*\}?)")
+_REFERENCE = re.compile(
+    r"\$\$\{|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<default>:-[^}]*)?\}|(?P<bad>\$\{[^}]*\}?)"
+)
 
 
 def substituted(tree: Tree, environ: Mapping[str, str], problems: Problems, path: Path = ()) -> Tree:

@@ -95,7 +95,9 @@ def _with_bases(tree: Tree, within: tuple[str, ...], problems: Problems) -> Tree
         return None
     for name, part in tree.value.items():
         if name not in _KEYS:
-            problems.add(part.place, (name,), f"unknown key{nearest(name, _KEYS)}; the keys are {', '.join(_KEYS)}")
+            problems.add(
+                part.place, (name,), f"unknown key{nearest(name, _KEYS)}; the keys are {', '.join(_KEYS)}"
+            )
     bases: Tree | None = None
     for name, place in _included(tree, problems):
         if name in within:
@@ -121,7 +123,10 @@ def _included(tree: Tree, problems: Problems) -> list[tuple[str, Place]]:
 
 def _base(name: str, place: Place, problems: Problems) -> Tree | None:
     """What an installed distribution offers under this name."""
-    offered = {(point.value, point.dist.name if point.dist else "?") for point in entry_points(group=INCLUDES, name=name)}
+    offered = {
+        (point.value, point.dist.name if point.dist else "?")
+        for point in entry_points(group=INCLUDES, name=name)
+    }
     if len(offered) > 1:
         who = " and ".join(sorted(dist for _, dist in offered))
         problems.add(place, ("include",), f"`{name}` is offered by {who}; uninstall one of them")
@@ -129,7 +134,11 @@ def _base(name: str, place: Place, problems: Problems) -> Tree | None:
     if not offered:
         known = sorted({point.name for point in entry_points(group=INCLUDES)})
         shown = ", ".join(known) or "nothing"
-        problems.add(place, ("include",), f"nothing called `{name}` is installed{nearest(name, known)}; there is {shown}")
+        problems.add(
+            place,
+            ("include",),
+            f"nothing called `{name}` is installed{nearest(name, known)}; there is {shown}",
+        )
         return None
     ((package, dist),) = offered
     try:
@@ -140,9 +149,7 @@ def _base(name: str, place: Place, problems: Problems) -> Tree | None:
     return parse(text, f"{package.replace('.', '/')}/{name}.yaml", problems)
 
 
-def _config(
-    tree: Tree, path: Path | None, environ: Mapping[str, str], problems: Problems
-) -> GatewayConfig:
+def _config(tree: Tree, path: Path | None, environ: Mapping[str, str], problems: Problems) -> GatewayConfig:
     gateway = GatewayBlock()
     if (block := tree.value.get("gateway")) is not None and block.value is not None:
         if isinstance(block.value, dict):

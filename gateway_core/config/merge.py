@@ -19,7 +19,9 @@ def merged(base: Tree, top: Tree, problems: Problems) -> Tree:
 def _plugins(base: dict[str, Tree], top: Tree, problems: Problems) -> Tree:
     plugins = dict(base)
     if top.value is not None and not isinstance(top.value, dict):
-        problems.add(top.place, ("plugins",), "give a mapping from names to options, as in `plugins: {text: {}}`")
+        problems.add(
+            top.place, ("plugins",), "give a mapping from names to options, as in `plugins: {text: {}}`"
+        )
         return Tree(plugins, top.place)
     for name, part in (top.value or {}).items():
         if part.value is False:

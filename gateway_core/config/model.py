@@ -42,7 +42,9 @@ class GatewayBlock(BaseModel):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="the least severe event that is logged"
     )
-    log_format: Literal["text", "json"] = Field(default="text", description="a line for people, or for machines")
+    log_format: Literal["text", "json"] = Field(
+        default="text", description="a line for people, or for machines"
+    )
 
     @field_validator("listen")
     @classmethod
@@ -58,7 +60,9 @@ class GatewayBlock(BaseModel):
         if not value.startswith(SQLITE):
             raise ValueError("write `sqlite://FILE` or `postgres://user:password@host/name`")
         if value.removeprefix(SQLITE).partition("?")[0] in ("", ":memory:", "/"):
-            raise ValueError("name a file: `sqlite://gateway.db`; a database in memory cannot be shared by processes")
+            raise ValueError(
+                "name a file: `sqlite://gateway.db`; a database in memory cannot be shared by processes"
+            )
         return value
 
     @property
@@ -111,7 +115,9 @@ class GatewayConfig(BaseModel):
 
 def split_listen(value: str) -> tuple[str, int]:
     """(host, port) of `host:port` or `[v6]:port`; ValueError says what is wrong."""
-    found = re.fullmatch(r"(?:\[(?P<v6>[0-9A-Fa-f:.%]+)\]|(?P<host>[A-Za-z0-9_.-]+)):(?P<port>\d{1,5})", value)
+    found = re.fullmatch(
+        r"(?:\[(?P<v6>[0-9A-Fa-f:.%]+)\]|(?P<host>[A-Za-z0-9_.-]+)):(?P<port>\d{1,5})", value
+    )
     if found is None or int(found["port"]) > 65_535:
         raise ValueError("write it as host:port, for example 127.0.0.1:8080 or [::1]:8080")
     return found["v6"] or found["host"], int(found["port"])

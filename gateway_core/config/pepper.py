@@ -15,7 +15,9 @@ def pepper(environ: Mapping[str, str], variable: str, database: Path | None) -> 
         return value.encode()
     if database is None:
         raise ConfigError(
-            [f"set {variable}: a gateway on PostgreSQL needs this secret, the same in every process, to hash API keys"]
+            [
+                f"set {variable}: a gateway on PostgreSQL needs this secret, the same in every process, to hash API keys"
+            ]
         )
     return _from_file(database.with_name(database.name + ".pepper"), variable)
 

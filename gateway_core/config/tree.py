@@ -124,7 +124,9 @@ class _Reader:
                 continue
             if key.value in parts:
                 before = parts[key.value].place.line
-                self._problems.add(place, (*path, key.value), f"written twice (first on line {before}); keep one")
+                self._problems.add(
+                    place, (*path, key.value), f"written twice (first on line {before}); keep one"
+                )
                 continue
             parts[key.value] = self.read(value, place, (*path, key.value))
         return parts

@@ -70,7 +70,9 @@ def resolve(manager: PluginManager) -> Hooks:
 def check_kind(impl: HookImpl, hook: str) -> None:
     """Refuse, when it is loaded, what would misbehave when it is called."""
     if impl.wrapper or impl.hookwrapper:
-        raise TypeError(f"{hook}: a hook cannot be a wrapper; the core would leave it before it awaits anything")
+        raise TypeError(
+            f"{hook}: a hook cannot be a wrapper; the core would leave it before it awaits anything"
+        )
     if hook in REGISTRATION:
         if iscoroutinefunction(impl.function):
             raise TypeError(f"{hook}: a registration hook is a plain function; write `def`, not `async def`")

@@ -16,9 +16,10 @@ LONGEST: Final = 2_000  # characters of one value
 _SENSITIVE: Final = re.compile(
     r"(?i)(?:^|_)(?:authorization|cookie|password|pepper|secret|api_?key|key|credentials?|body|prompt|messages)$"
 )
-# What looks like a key, whoever's it is: a mark, a separator, and a long word with a digit in it.
+# What looks like a key, whoever's it is: a mark and a long word, or a prefix and a longer run of letters and digits.
 _KEYS: Final = re.compile(
-    r"\b[A-Za-z]{2,12}(?:[-_][A-Za-z0-9]{1,12}){0,3}[-_](?=[A-Za-z_-]*\d)[A-Za-z0-9_-]{20,}"
+    r"\b(?:[A-Za-z0-9]+_)*(?:sk|pk|rk|tk|mk|key|token)[-_][\w-]{16,}"
+    r"|\b[A-Za-z]{2,12}[-_](?=[A-Za-z]*\d)[A-Za-z0-9]{20,}\b"
     r"|(?i:\bbearer\s+)[^\s\"',;]{8,}"
     r"|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"  # user:password of a URL
 )
@@ -87,7 +88,12 @@ class _Json(logging.Formatter):
     @override
     def format(self, record: logging.LogRecord) -> str:
         event = getattr(record, "event", None) or record.getMessage()
-        head = {"time": _time(record), "level": record.levelname.lower(), "event": event, "pid": record.process}
+        head = {
+            "time": _time(record),
+            "level": record.levelname.lower(),
+            "event": event,
+            "pid": record.process,
+        }
         return json.dumps({**getattr(record, "fields", {}), **head}, ensure_ascii=False, default=str)
 
 

@@ -1,0 +1,97 @@
+"""Models and prices: what ships beside a provider's plugin, with the operator's own entries on top."""
+
+import sys
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from gateway_core.config.load import validated
+from gateway_core.config.problems import Place, Problems
+from gateway_core.config.tree import parse
+from gateway_core.host.manager import Loaded
+from plugin_sdk.catalogue import Catalogue, ModelEntry, check_names
+from plugin_sdk.money import Price, PriceCard
+from plugin_sdk.provider import Provider
+
+
+def entries(provider: Provider[Any], loaded: Loaded, problems: Problems) -> tuple[ModelEntry, ...]:
+    """The provider's models: those of its file in their order, changed field by field, then the operator's own."""
+    where, path = _where(provider, loaded)
+    models = {entry.id: entry for entry in _shipped(provider, problems)}
+    own: Sequence[ModelEntry] = provider.config.models
+    try:
+        check_names(own)
+    except ValueError as error:
+        problems.add(where, path, str(error))
+        return ()
+    for entry in own:
+        base = models.get(entry.id)
+        models[entry.id] = entry if base is None else _over(base, entry)
+    try:
+        check_names(tuple(models.values()))
+    except ValueError as error:
+        problems.add(where, path, f"with the models that the plugin brings: {error}")
+        return ()
+    return tuple(models.values())
+
+
+def price_card(entry: ModelEntry) -> PriceCard:
+    """The card of an entry. Its id is a hash of its content: the same card has the same id everywhere."""
+    prices = tuple(sorted(entry.prices, key=lambda price: price.meter))
+    return PriceCard(id=card_id(prices, free=entry.free), prices=prices, free=entry.free)
+
+
+def card_id(prices: Iterable[Price], *, free: bool) -> str:
+    """`pc_` and 32 hex digits of the SHA-256 of the prices as canonical JSON."""
+    rules = [[price.meter, _canonical(price), price.per] for price in prices]
+    return "pc_" + sha256(msgspec.json.encode({"free": free, "prices": rules})).hexdigest()[:32]
+
+
+def _canonical(price: Price) -> str:
+    """0.10 and 0.1 are one price."""
+    text = f"{price.usd:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _over(base: ModelEntry, entry: ModelEntry) -> ModelEntry:
+    """The shipped entry with the fields that the operator wrote."""
+    return base.model_copy(update={name: getattr(entry, name) for name in entry.model_fields_set})
+
+
+def _where(provider: Provider[Any], loaded: Loaded) -> tuple[Place, tuple[str, ...]]:
+    """The line of its `models:` key, or of its name."""
+    block = loaded.blocks.get(provider.name)
+    if block is None:
+        return Place(), (provider.name, "models")
+    tree, _ = block.options.find(("models",))
+    return tree.place, ("plugins", provider.name, "models")
+
+
+def _shipped(provider: Provider[Any], problems: Problems) -> tuple[ModelEntry, ...]:
+    """The entries of the catalogue beside the plugin's own module; none where there is no such file."""
+    kind = type(provider)
+    found = _beside(kind.__module__, kind.catalogue)
+    if found is None:
+        return ()
+    text, name = found
+    tree = parse(text, name, problems)
+    catalogue = None if tree is None else validated(Catalogue, tree, (), problems)
+    return catalogue.models if isinstance(catalogue, Catalogue) else ()
+
+
+def _beside(module: str, name: str) -> tuple[str, str] | None:
+    """(text, a name for messages) of a file beside a module."""
+    package = sys.modules[module].__package__
+    if package:
+        resource = files(package).joinpath(name)
+        if not resource.is_file():
+            return None
+        return resource.read_text(encoding="utf-8"), f"{package.replace('.', '/')}/{name}"
+    file = sys.modules[module].__file__  # a distribution of one module has no package
+    if file is None or not (path := Path(file).with_name(name)).is_file():
+        return None
+    return path.read_text(encoding="utf-8"), str(path)

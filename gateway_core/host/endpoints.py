@@ -1,0 +1,152 @@
+"""Which models can be asked for what, where, and at which price."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from gateway_core.config.problems import Problems
+from gateway_core.config.words import nearest
+from gateway_core.host.catalogue import entries, price_card
+from gateway_core.host.manager import Loaded
+from gateway_core.host.registry import Registry
+from plugin_sdk.catalogue import ModelEntry
+from plugin_sdk.context import Endpoint
+from plugin_sdk.modality import Operation
+from plugin_sdk.money import PriceCard
+from plugin_sdk.provider import Provider
+
+
+class Listing(msgspec.Struct, frozen=True, kw_only=True):
+    """One model at one provider, with the operations it can be asked for there."""
+
+    provider: str
+    entry: ModelEntry
+    operations: tuple[str, ...]
+
+
+class Offered(msgspec.Struct, frozen=True, kw_only=True):
+    """The catalogue, ready to be asked. A name is a model's id or one of its aliases."""
+
+    endpoints: Mapping[tuple[str, str], tuple[Endpoint, ...]]  # (name, operation)
+    unpriced: frozenset[tuple[str, str]]
+    names: frozenset[str]
+    listings: tuple[Listing, ...]
+    warnings: tuple[str, ...] = ()
+
+
+def offer(registry: Registry, loaded: Loaded, problems: Problems) -> Offered:
+    """Every endpoint of every provider, in YAML order. One that lacks a price it needs is set aside."""
+    endpoints: dict[tuple[str, str], list[Endpoint]] = {}
+    unpriced: dict[tuple[str, str], None] = {}
+    names: set[str] = set()
+    listings: list[Listing] = []
+    warnings: list[str] = []
+    for provider in registry.providers.values():
+        speaks = _speaks(provider, registry, loaded, problems)
+        models = entries(provider, loaded, problems)
+        if models and not any(operation in registry.operations for operation in speaks):
+            warnings.append(
+                f"plugins.{provider.name}: nothing it speaks is enabled, so its models cannot be called"
+            )
+        _check_own(provider, speaks, registry, loaded, problems)
+        for entry in models:
+            names.update((entry.id, *entry.aliases))
+            priced = []
+            for endpoint in _endpoints(provider, entry, speaks, registry):
+                keys = [(name, endpoint.operation) for name in (entry.id, *entry.aliases)]
+                if not _can_price(endpoint.card, registry.operations[endpoint.operation], provider):
+                    unpriced.update(dict.fromkeys(keys))
+                    continue
+                priced.append(endpoint.operation)
+                for key in keys:
+                    endpoints.setdefault(key, []).append(endpoint)
+            if priced:
+                listings.append(Listing(provider=provider.name, entry=entry, operations=tuple(priced)))
+            elif any((entry.id, operation) in unpriced for operation in speaks):
+                warnings.append(
+                    f"plugins.{provider.name}: model {entry.id} has no price, so calling it is a 402"
+                )
+    return Offered(
+        endpoints={key: tuple(found) for key, found in endpoints.items()},
+        unpriced=frozenset(unpriced),
+        names=frozenset(names),
+        listings=tuple(listings),
+        warnings=tuple(warnings),
+    )
+
+
+def _speaks(
+    provider: Provider[Any], registry: Registry, loaded: Loaded, problems: Problems
+) -> dict[str, str]:
+    """Operation -> protocol: what the provider declares, and what its block says instead."""
+    speaks = dict(type(provider).speaks)
+    for at, protocol in enumerate(provider.config.speaks):
+        known = registry.protocols.get(protocol)
+        if known is not None:
+            speaks[known.operation] = protocol
+            continue
+        block = loaded.blocks.get(provider.name)
+        place = (
+            block.options.find(("speaks", at))[0].place if block is not None else loaded.place(provider.name)
+        )
+        what = f"no enabled plugin brings the protocol `{protocol}`{nearest(protocol, registry.protocols)}"
+        what += f"; there is {', '.join(sorted(registry.protocols)) or 'none'}"
+        problems.add(place, ("plugins", provider.name, "speaks", at), what)
+    return {operation: protocol for operation, protocol in speaks.items() if protocol in registry.protocols}
+
+
+def _endpoints(
+    provider: Provider[Any], entry: ModelEntry, speaks: Mapping[str, str], registry: Registry
+) -> Iterator[Endpoint]:
+    card = price_card(entry)
+    for operation, protocol in speaks.items():
+        if operation not in registry.operations:
+            continue
+        if entry.operations is not None and operation not in entry.operations:
+            continue
+        yield Endpoint(
+            provider=provider.name,
+            model=entry.id,
+            upstream_model=entry.upstream or entry.id,
+            operation=operation,
+            protocol=protocol,
+            card=card,
+            max_output=entry.max_output,
+            context=entry.context,
+            simulated=provider.simulated,
+            weight=entry.weight,
+        )
+
+
+def _can_price(card: PriceCard, operation: Operation, provider: Provider[Any]) -> bool:
+    """Whether the card takes every meter without which the operation is refused, after roll-up."""
+    if card.free or provider.config.unpriced == "allow":
+        return True
+    return bool(card.prices) and all(card.rule(meter) is not None for meter in operation.needs)
+
+
+def _check_own(
+    provider: Provider[Any], speaks: Mapping[str, str], registry: Registry, loaded: Loaded, problems: Problems
+) -> None:
+    """The operator's own entries name operations and meters that exist here."""
+    block = loaded.blocks.get(provider.name)
+    meters = frozenset[str]().union(*(operation.meters for operation in registry.operations.values()))
+    for at, entry in enumerate(provider.config.models):
+        path = ("plugins", provider.name, "models", at)
+
+        def add(what: str, *inside: Any, at: tuple[Any, ...] = path) -> None:
+            place = loaded.place(provider.name)
+            if block is not None:
+                place = block.options.find((*at[2:], *inside))[0].place
+            problems.add(place, (*at, *inside), what)
+
+        for operation in entry.operations or ():
+            if operation not in speaks:
+                shown = ", ".join(sorted(speaks)) or "nothing"
+                add(f"{provider.name} does not speak {operation}; it speaks {shown}", "operations")
+        for price in entry.prices:
+            if price.meter not in meters and meters:
+                inside = ("price", price.meter) if isinstance(entry.price, Mapping) else ("price",)
+                what = f"no enabled operation has the meter `{price.meter}`{nearest(price.meter, meters)}"
+                add(what, *inside)

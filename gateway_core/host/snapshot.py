@@ -1,0 +1,110 @@
+"""One configuration come to life: plugins, hooks, registry and catalogue, immutable, swapped whole on a reload."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+
+from gateway_core.config.load import load
+from gateway_core.config.model import GatewayConfig
+from gateway_core.config.problems import Problems
+from gateway_core.host.dispatch import Hooks, resolve
+from gateway_core.host.endpoints import Offered, offer
+from gateway_core.host.manager import load_plugins
+from gateway_core.host.registry import register
+from gateway_core.host.rows import ModelRow, rows
+from plugin_sdk.context import Endpoint
+from plugin_sdk.modality import Operation, Route
+from plugin_sdk.plugin import Plugin
+from plugin_sdk.protocol import Protocol
+from plugin_sdk.provider import Provider
+from plugin_sdk.routes import PlatformRoute
+
+__all__ = ["ModelRow", "Snapshot", "build"]
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """What a request runs on, from its first byte to its last. `warnings` is what an operator may want to know."""
+
+    config: GatewayConfig
+    plugins: tuple[Plugin[Any], ...]  # in YAML order
+    hooks: Hooks
+    protocols: Mapping[str, Protocol]
+    providers: Mapping[str, Provider[Any]]  # by name in the YAML
+    operations: Mapping[str, Operation]
+    routes: Mapping[tuple[str, str], Route]  # (method, "/v1" + path)
+    platform_routes: Sequence[PlatformRoute]
+    base_urls: Mapping[str, str]  # by provider, without a slash at the end
+    transports: Mapping[str, httpx.AsyncBaseTransport]  # of the providers that have one of their own
+    models: tuple[ModelRow, ...]
+    offered: Offered
+    warnings: tuple[str, ...] = ()
+
+    def endpoints(self, model: str, operation: str) -> tuple[Endpoint, ...]:
+        """Where a model, by its id or an alias, can be asked for an operation, in YAML order; () if nowhere."""
+        return self.offered.endpoints.get((model, operation), ())
+
+    def unpriced(self, model: str, operation: str) -> bool:
+        """Whether it could be asked for that, had it a price."""
+        return (model, operation) in self.offered.unpriced
+
+    def knows(self, model: str) -> bool:
+        """Whether any provider has this model, for whatever operation."""
+        return model in self.offered.names
+
+
+def build(source: Path | str | Mapping[str, Any] | GatewayConfig | None = None) -> Snapshot:
+    """The snapshot of a file, of a mapping, or of the usual place; ConfigError with everything that is wrong."""
+    config = (
+        source
+        if isinstance(source, GatewayConfig)
+        else load(Path(source) if isinstance(source, str) else source)
+    )
+    problems = Problems()
+    loaded = load_plugins(config, problems)
+    registry = register(loaded, problems)
+    offered = offer(registry, loaded, problems)
+    transports = {
+        name: transport
+        for name, one in registry.providers.items()
+        if (transport := one.transport()) is not None
+    }
+    base_urls = {
+        name: _base_url(one, problems, loaded.place(name)) for name, one in registry.providers.items()
+    }
+    problems.raise_if_any()
+    return Snapshot(
+        config=config,
+        plugins=loaded.plugins,
+        hooks=resolve(loaded.manager),
+        protocols=registry.protocols,
+        providers=registry.providers,
+        operations=registry.operations,
+        routes=registry.routes,
+        platform_routes=registry.platform_routes,
+        base_urls=base_urls,
+        transports=transports,
+        models=rows(offered),
+        offered=offered,
+        warnings=offered.warnings,
+    )
+
+
+def _base_url(provider: Provider[Any], problems: Problems, place: Any) -> str:
+    url = provider.config.base_url or type(provider).base_url
+    path = ("plugins", provider.name, "base_url")
+    if url is None:
+        problems.add(
+            place, path, "missing; set it to the address of the provider, as its own SDK is given it"
+        )
+        return ""
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        problems.add(place, path, f"not a URL: {error}")
+        return ""
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        problems.add(place, path, "write it as http://host/path or https://host/path")
+    return str(url).rstrip("/")
