@@ -9,6 +9,16 @@ from tests.gateway.database import TOP_UP_USD, Database
 
 Row = Mapping[str, Any]
 NANOS = 1_000_000_000
+TABLES = (
+    "settlements",
+    "generations",
+    "ledger_entries",
+    "wallets",
+    "leases",
+    "holds",
+    "instances",
+    "recoveries",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,13 +72,8 @@ class Books:
 
 
 async def books(database: Database) -> Books:
-    """The rows as they are now."""
-    found = {
-        table: await database.rows(f"SELECT * FROM {table}")
-        for table in (
-            "settlements", "generations", "ledger_entries", "wallets", "leases", "holds", "instances", "recoveries"
-        )
-    }  # fmt: skip
+    """The rows as they are now, all at one moment."""
+    found = dict(zip(TABLES, await database.rows(*(f"SELECT * FROM {one}" for one in TABLES)), strict=True))
     return Books(
         settlements={row["generation_id"]: row for row in found["settlements"]},
         generations={row["id"]: row for row in found["generations"]},

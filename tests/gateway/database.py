@@ -11,7 +11,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -49,13 +49,14 @@ class Database:
         """The file, where it is one."""
         return Path(self.url.removeprefix("sqlite://")) if self.url.startswith("sqlite") else None
 
-    async def rows(self, query: str) -> list[dict[str, Any]]:
-        """The rows of a query, read past the gateway."""
+    async def rows(self, *queries: str) -> list[list[dict[str, Any]]]:
+        """The rows of each query, read past the gateway, all at one moment."""
         if self.sqlite is not None:
-            return await asyncio.to_thread(_sqlite_rows, self.sqlite, query)
+            return await asyncio.to_thread(_sqlite_rows, self.sqlite, queries)
         connection = await asyncpg.connect(self.url)
         try:
-            return [dict(row) for row in await connection.fetch(query)]
+            async with connection.transaction(isolation="repeatable_read", readonly=True):
+                return [[dict(row) for row in await connection.fetch(query)] for query in queries]
         finally:
             await connection.close()
 
@@ -142,10 +143,11 @@ async def _execute(statement: str) -> None:
         await connection.close()
 
 
-def _sqlite_rows(path: Path, query: str) -> list[dict[str, Any]]:
-    with contextlib.closing(sqlite3.connect(path, timeout=30)) as connection:
+def _sqlite_rows(path: Path, queries: Sequence[str]) -> list[list[dict[str, Any]]]:
+    with contextlib.closing(sqlite3.connect(path, timeout=30, isolation_level=None)) as connection:
         connection.row_factory = sqlite3.Row
-        return [dict(row) for row in connection.execute(query)]
+        connection.execute("BEGIN")
+        return [[dict(row) for row in connection.execute(query)] for query in queries]
 
 
 def _seed(folder: Path, url: str) -> dict[str, str]:

@@ -91,7 +91,8 @@ class Gateway:
     async def balance(self, team: str = "rich") -> int:
         """The nanos in a team's wallets, read past the gateway."""
         query = f"SELECT w.balance FROM wallets w JOIN teams t ON t.id = w.team_id WHERE t.name = '{team}'"
-        return sum(int(row["balance"]) for row in await self.database.rows(query))
+        (rows,) = await self.database.rows(query)
+        return sum(int(row["balance"]) for row in rows)
 
     def _answers(self) -> bool:
         try:

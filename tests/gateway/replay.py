@@ -84,11 +84,12 @@ async def _findings(
 def _script(exchange: Exchange) -> Script:
     """The upstream's answer, cut at places that depend on the exchange alone."""
     kind = "text/event-stream" if exchange.stream else "application/json"
+    seed = zlib.crc32(exchange.id.encode())
     return Script(
         status=exchange.status,
         content_type=exchange.headers.get("content-type", kind),
         headers={"retry-after": exchange.headers["retry-after"]} if "retry-after" in exchange.headers else {},
-        pieces=cut(exchange.body, zlib.crc32(exchange.id.encode())),
+        pieces=cut(exchange.body, seed, most=400 if exchange.stream else 4_000),
         framing="chunked" if exchange.stream else "length",
     )
 

@@ -1,4 +1,4 @@
-"""kill -9 under load: what a client saw whole is charged once; of the rest, what the upstream had finished."""
+"""kill -9 under load: what a client saw whole is charged once; of the rest, what the upstream finished."""
 
 import asyncio
 import os
