@@ -34,6 +34,8 @@ GatewayError
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from typing_extensions import override
+
 
 class GatewayError(Exception):
     """A failure with a status and a code; `message` is for the client, `__cause__` for the log only.
@@ -250,6 +252,7 @@ class UpstreamError(GatewayError):
         self.upstream_code = upstream_code
 
     @property
+    @override
     def attribution(self) -> str:
         """Always the upstream's."""
         return "upstream"

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
 import msgspec
+from typing_extensions import override
 
 from plugin_sdk.errors import GatewayError, UpstreamError
 from plugin_sdk.money import Usage
@@ -235,10 +236,12 @@ class Translation(ResponseStream):
         self._encoder = encoder
         self.facts = decoder.facts
 
+    @override
     def feed(self, data: bytes) -> list[Piece]:
         """Decode, and encode each delta at once: nothing is collected."""
         return [piece for delta in self._decoder.feed(data) for piece in self._encoder.feed(delta)]
 
+    @override
     def close(self) -> list[Piece]:
         """Decode what is left; the encoder's end only if the upstream's answer was complete."""
         pieces = [piece for delta in self._decoder.close() for piece in self._encoder.feed(delta)]

@@ -57,7 +57,7 @@ def application(
                 path="/" + path,
                 query={name: request.args.getlist(name) for name in request.args},
                 headers={name.lower(): value for name, value in request.headers.items()},
-                body=await request.get_data(),
+                body=await request.get_data(as_text=False),
             )
         )
         return Response(body, status, headers)
