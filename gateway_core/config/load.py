@@ -45,7 +45,7 @@ def find(given: Path | None, environ: Mapping[str, str]) -> Path | None:
 def load(
     source: Path | Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None
 ) -> GatewayConfig:
-    """The configuration of a file, of a mapping, or of the usual place; ConfigError with everything wrong in it."""
+    """The configuration of a file, a mapping, or the usual place; ConfigError says all that is wrong."""
     environ = environment() if environ is None else environ
     problems = Problems()
     path = None if isinstance(source, Mapping) else find(source, environ)

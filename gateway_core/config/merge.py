@@ -1,4 +1,7 @@
-"""A file on top of its base: a name keeps its position and merges its keys, a new one comes after, `false` removes."""
+"""A file on top of its base.
+
+A name that is there keeps its position and merges its keys, a new one comes after, `false` removes one.
+"""
 
 from gateway_core.config.problems import Problems
 from gateway_core.config.tree import Tree
@@ -19,9 +22,7 @@ def merged(base: Tree, top: Tree, problems: Problems) -> Tree:
 def _plugins(base: dict[str, Tree], top: Tree, problems: Problems) -> Tree:
     plugins = dict(base)
     if top.value is not None and not isinstance(top.value, dict):
-        problems.add(
-            top.place, ("plugins",), "give a mapping from names to options, as in `plugins: {text: {}}`"
-        )
+        problems.add(top.place, ("plugins",), "give a mapping from names to options, as `{text: {}}`")
         return Tree(plugins, top.place)
     for name, part in (top.value or {}).items():
         if part.value is False:

@@ -60,9 +60,7 @@ class GatewayBlock(BaseModel):
         if not value.startswith(SQLITE):
             raise ValueError("write `sqlite://FILE` or `postgres://user:password@host/name`")
         if value.removeprefix(SQLITE).partition("?")[0] in ("", ":memory:", "/"):
-            raise ValueError(
-                "name a file: `sqlite://gateway.db`; a database in memory cannot be shared by processes"
-            )
+            raise ValueError("name a file, as `sqlite://gateway.db`; processes share no memory")
         return value
 
     @property

@@ -1,4 +1,4 @@
-"""The pepper: the secret with which API keys are hashed, from the environment or from a file beside the database."""
+"""The pepper, the secret with which API keys are hashed: of the environment, or a file beside the database."""
 
 import contextlib
 import os
@@ -10,14 +10,12 @@ from gateway_core.config.problems import ConfigError
 
 
 def pepper(environ: Mapping[str, str], variable: str, database: Path | None) -> bytes:
-    """The value of the variable; else, on SQLite, what a 0600 file beside the database holds, made at its first use."""
+    """The variable's value; else, on SQLite, what a 0600 file beside the database holds, made at first."""
     if value := environ.get(variable):
         return value.encode()
     if database is None:
         raise ConfigError(
-            [
-                f"set {variable}: a gateway on PostgreSQL needs this secret, the same in every process, to hash API keys"
-            ]
+            [f"set {variable}: on PostgreSQL every process needs this one secret, to hash API keys"]
         )
     return _from_file(database.with_name(database.name + ".pepper"), variable)
 

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from typing_extensions import override
+
 Path = tuple[str | int, ...]
 
 
@@ -12,8 +14,12 @@ class Place(NamedTuple):
     file: str | None = None
     line: int = 0
 
+    @override
     def __str__(self) -> str:
         return "" if self.file is None else f"{self.file}:{self.line}" if self.line else self.file
+
+
+NOWHERE = Place()
 
 
 class ConfigError(Exception):

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import yaml
 
-from gateway_core.config.problems import Path, Place, Problems
+from gateway_core.config.problems import NOWHERE, Path, Place, Problems
 
 try:
     from yaml import CSafeLoader as _Loader
@@ -39,13 +39,11 @@ class Tree:
         walked: Path = ()
         for step in path:
             inside = at.value
-            if isinstance(inside, dict) and step in inside:
+            listed = isinstance(inside, list) and isinstance(step, int) and 0 <= step < len(inside)
+            if listed or (isinstance(inside, dict) and step in inside):
                 at = inside[step]
-            elif isinstance(inside, list) and isinstance(step, int) and 0 <= step < len(inside):
-                at = inside[step]
-            else:
-                continue  # a word of the validator's own, such as the branch of a union
-            walked = (*walked, step)
+                walked = (*walked, step)
+            # else it is a word of a validator's own, such as the branch of a union
         return at, walked
 
 
@@ -84,7 +82,7 @@ def parse(text: str, file: str, problems: Problems) -> Tree | None:
     return None
 
 
-def from_mapping(value: Any, place: Place = Place()) -> Tree:
+def from_mapping(value: Any, place: Place = NOWHERE) -> Tree:
     """A tree of plain values, for a configuration that did not come from a file."""
     if isinstance(value, Mapping):
         return Tree({str(name): from_mapping(part, place) for name, part in value.items()}, place)

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from gateway_core.config.load import validated
-from gateway_core.config.problems import Place, Problems
+from gateway_core.config.problems import Problems
 from gateway_core.config.tree import parse
 from gateway_core.host.manager import Loaded
 from plugin_sdk.catalogue import Catalogue, ModelEntry, check_names
@@ -19,22 +19,17 @@ from plugin_sdk.provider import Provider
 
 
 def entries(provider: Provider[Any], loaded: Loaded, problems: Problems) -> tuple[ModelEntry, ...]:
-    """The provider's models: those of its file in their order, changed field by field, then the operator's own."""
-    where, path = _where(provider, loaded)
+    """The provider's models: those it ships, with what the operator changed, then the operator's own."""
     models = {entry.id: entry for entry in _shipped(provider, problems)}
     own: Sequence[ModelEntry] = provider.config.models
     try:
         check_names(own)
-    except ValueError as error:
-        problems.add(where, path, str(error))
-        return ()
-    for entry in own:
-        base = models.get(entry.id)
-        models[entry.id] = entry if base is None else _over(base, entry)
-    try:
+        for entry in own:
+            base = models.get(entry.id)
+            models[entry.id] = entry if base is None else _over(base, entry)
         check_names(tuple(models.values()))
     except ValueError as error:
-        problems.add(where, path, f"with the models that the plugin brings: {error}")
+        loaded.complain(problems, provider.name, ("models",), str(error))
         return ()
     return tuple(models.values())
 
@@ -60,15 +55,6 @@ def _canonical(price: Price) -> str:
 def _over(base: ModelEntry, entry: ModelEntry) -> ModelEntry:
     """The shipped entry with the fields that the operator wrote."""
     return base.model_copy(update={name: getattr(entry, name) for name in entry.model_fields_set})
-
-
-def _where(provider: Provider[Any], loaded: Loaded) -> tuple[Place, tuple[str, ...]]:
-    """The line of its `models:` key, or of its name."""
-    block = loaded.blocks.get(provider.name)
-    if block is None:
-        return Place(), (provider.name, "models")
-    tree, _ = block.options.find(("models",))
-    return tree.place, ("plugins", provider.name, "models")
 
 
 def _shipped(provider: Provider[Any], problems: Problems) -> tuple[ModelEntry, ...]:

@@ -24,6 +24,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     distribution: str
     version: str
 
+    @override
     def __str__(self) -> str:
         return f"{self.distribution} {self.version}".strip()
 
@@ -35,7 +36,7 @@ class Discovery(msgspec.Struct, frozen=True, kw_only=True):
     failures: Mapping[str, str]
 
 
-class _Loader(NamedExtensionManager):  # type: ignore[misc]  # stevedore is not typed
+class _Loader(NamedExtensionManager[Any]):
     """Stevedore without its on-disk cache: what is installed now, with its distribution."""
 
     @override
@@ -92,7 +93,7 @@ def shadowed() -> str | None:
     if where == [beside] and found.__file__ is not None:
         return None
     shown = ", ".join(str(place) for place in where) or "nowhere"
-    return f"a package `{OURS}` in {shown} hides ours in {beside}; start `gateway` from another folder, or rename that one"
+    return f"a package `{OURS}` in {shown} hides ours in {beside}; rename it, or start `gateway` elsewhere"
 
 
 def _offer(point: EntryPoint) -> Offer:

@@ -1,7 +1,7 @@
 """Await pluggy hooks: FIRST, ALL, CHAIN. The only module that knows pluggy is synchronous.
 
-The implementations are resolved once, when a snapshot is built, to tuples of functions that take all of a hook's
-arguments; a call through pluggy would cost several times as much per request.
+The implementations are resolved once, when a snapshot is built, to tuples of functions that take all
+arguments of their hook; a call through pluggy would cost several times as much per request.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -46,11 +46,7 @@ async def first(calls: Sequence[HookCall], *arguments: Any) -> Any | None:
 
 async def all_(calls: Sequence[HookCall], *arguments: Any) -> list[Any]:
     """Every answer that is not None; the first exception stops the rest."""
-    answers = []
-    for call in calls:
-        if (answer := await call(*arguments)) is not None:
-            answers.append(answer)
-    return answers
+    return [answer for call in calls if (answer := await call(*arguments)) is not None]
 
 
 async def chain(calls: Sequence[HookCall], index: int, *arguments: Any) -> Any:

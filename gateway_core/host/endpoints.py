@@ -47,7 +47,7 @@ def offer(registry: Registry, loaded: Loaded, problems: Problems) -> Offered:
         models = entries(provider, loaded, problems)
         if models and not any(operation in registry.operations for operation in speaks):
             warnings.append(
-                f"plugins.{provider.name}: nothing it speaks is enabled, so its models cannot be called"
+                f"plugins.{provider.name}: nothing it speaks is enabled; its models are not offered"
             )
         _check_own(provider, speaks, registry, loaded, problems)
         for entry in models:
@@ -65,7 +65,7 @@ def offer(registry: Registry, loaded: Loaded, problems: Problems) -> Offered:
                 listings.append(Listing(provider=provider.name, entry=entry, operations=tuple(priced)))
             elif any((entry.id, operation) in unpriced for operation in speaks):
                 warnings.append(
-                    f"plugins.{provider.name}: model {entry.id} has no price, so calling it is a 402"
+                    f"plugins.{provider.name}: model {entry.id} has no price; calling it is a 402"
                 )
     return Offered(
         endpoints={key: tuple(found) for key, found in endpoints.items()},
@@ -86,13 +86,9 @@ def _speaks(
         if known is not None:
             speaks[known.operation] = protocol
             continue
-        block = loaded.blocks.get(provider.name)
-        place = (
-            block.options.find(("speaks", at))[0].place if block is not None else loaded.place(provider.name)
-        )
         what = f"no enabled plugin brings the protocol `{protocol}`{nearest(protocol, registry.protocols)}"
         what += f"; there is {', '.join(sorted(registry.protocols)) or 'none'}"
-        problems.add(place, ("plugins", provider.name, "speaks", at), what)
+        loaded.complain(problems, provider.name, ("speaks", at), what)
     return {operation: protocol for operation, protocol in speaks.items() if protocol in registry.protocols}
 
 
@@ -130,23 +126,13 @@ def _check_own(
     provider: Provider[Any], speaks: Mapping[str, str], registry: Registry, loaded: Loaded, problems: Problems
 ) -> None:
     """The operator's own entries name operations and meters that exist here."""
-    block = loaded.blocks.get(provider.name)
     meters = frozenset[str]().union(*(operation.meters for operation in registry.operations.values()))
     for at, entry in enumerate(provider.config.models):
-        path = ("plugins", provider.name, "models", at)
-
-        def add(what: str, *inside: Any, at: tuple[Any, ...] = path) -> None:
-            place = loaded.place(provider.name)
-            if block is not None:
-                place = block.options.find((*at[2:], *inside))[0].place
-            problems.add(place, (*at, *inside), what)
-
         for operation in entry.operations or ():
             if operation not in speaks:
-                shown = ", ".join(sorted(speaks)) or "nothing"
-                add(f"{provider.name} does not speak {operation}; it speaks {shown}", "operations")
+                what = f"{provider.name} does not speak {operation}; it speaks {', '.join(sorted(speaks))}"
+                loaded.complain(problems, provider.name, ("models", at, "operations"), what)
         for price in entry.prices:
-            if price.meter not in meters and meters:
-                inside = ("price", price.meter) if isinstance(entry.price, Mapping) else ("price",)
+            if meters and price.meter not in meters:
                 what = f"no enabled operation has the meter `{price.meter}`{nearest(price.meter, meters)}"
-                add(what, *inside)
+                loaded.complain(problems, provider.name, ("models", at, "price", price.meter), what)

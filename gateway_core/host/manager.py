@@ -1,4 +1,4 @@
-"""From plugin blocks to live plugins: classes found, options validated, hooks checked and registered in YAML order."""
+"""From plugin blocks to live plugins: found, options validated, hooks checked, registered in order."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -8,24 +8,15 @@ from pluggy import PluginManager, PluginValidationError
 
 from gateway_core.config.load import validated
 from gateway_core.config.model import GatewayConfig, PluginBlock
-from gateway_core.config.problems import Place, Problems
+from gateway_core.config.problems import NOWHERE, Path, Place, Problems
 from gateway_core.config.words import nearest
 from gateway_core.host.discover import Discovery, discover, offers, shadowed
-from gateway_core.host.dispatch import REGISTRATION, check_kind
+from gateway_core.host.dispatch import REGISTRATION, Hooks, check_kind
 from plugin_sdk import hookspecs
 from plugin_sdk.hooks import PROJECT
 from plugin_sdk.plugin import Plugin
 
-_AWAITED: Final = (
-    "startup",
-    "shutdown",
-    "authenticate",
-    "check_credit",
-    "route",
-    "transform",
-    "price",
-    "record",
-)
+_HOOKS: Final = (*REGISTRATION, *Hooks.__struct_fields__)
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,13 +28,21 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
 
     def place(self, name: str) -> Place:
         """Where a plugin's name stands in the file."""
-        return self.blocks[name].place if name in self.blocks else Place()
+        return self.blocks[name].place if name in self.blocks else NOWHERE
+
+    def complain(self, problems: Problems, name: str, inside: Path, what: str) -> None:
+        """Note a problem with one of a plugin's options, at its line."""
+        if (block := self.blocks.get(name)) is None:
+            problems.add(NOWHERE, ("plugins", name, *inside), what)  # a provider that another plugin brought
+        else:
+            tree, walked = block.options.find(inside)
+            problems.add(tree.place, ("plugins", name, *walked), what)
 
 
 def load_plugins(config: GatewayConfig, problems: Problems) -> Loaded:
     """Build every plugin that can be built; what cannot is in `problems`, all of it."""
     if what := shadowed():
-        problems.add(Place(), "", what)
+        problems.add(NOWHERE, "", what)
     found = discover([block.plugin for block in config.plugins])
     plugins = [plugin for block in config.plugins if (plugin := _built(block, found, problems)) is not None]
     blocks = {block.name: block for block in config.plugins}
@@ -90,7 +89,7 @@ def _built(block: PluginBlock, found: Discovery, problems: Problems) -> Plugin[A
 def _registered(
     plugins: Sequence[Plugin[Any]], blocks: Mapping[str, PluginBlock], problems: Problems
 ) -> PluginManager:
-    """A manager of these plugins. Pluggy calls the last registered first: registered backwards, the file's order holds."""
+    """A manager of these plugins. Pluggy calls the last registered first: they go in backwards."""
     manager = PluginManager(PROJECT)
     manager.add_hookspecs(hookspecs)
     for plugin in reversed(plugins):
@@ -107,10 +106,8 @@ def _registered(
 
 def _check(manager: PluginManager, plugin: Plugin[Any]) -> None:
     for caller in manager.get_hookcallers(plugin) or ():
-        if caller.name not in (*REGISTRATION, *_AWAITED):
-            raise TypeError(
-                f"there is no hook called {caller.name}{nearest(caller.name, (*REGISTRATION, *_AWAITED))}"
-            )
+        if caller.name not in _HOOKS:
+            raise TypeError(f"there is no hook called {caller.name}{nearest(caller.name, _HOOKS)}")
         for impl in caller.get_hookimpls():
             if impl.plugin is plugin:
                 check_kind(impl, caller.name)

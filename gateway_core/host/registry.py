@@ -1,4 +1,4 @@
-"""Protocols, operations, routes and providers by name, from what the plugins registered; a name twice is an error."""
+"""Protocols, operations, routes and providers by name, as the plugins registered them; each name once."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -12,6 +12,7 @@ from plugin_sdk.protocol import Protocol
 from plugin_sdk.provider import Provider
 from plugin_sdk.routes import PlatformRoute
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 
@@ -27,8 +28,9 @@ class Registry(msgspec.Struct, frozen=True, kw_only=True):
 
 def register(loaded: Loaded, problems: Problems) -> Registry:
     """Ask every plugin what it adds."""
+    abstract: type[Protocol] = Protocol  # type: ignore[type-abstract]  # to compare with, not to make one
     protocols = _unique(
-        [(who, one.id, one) for who, one in _all(loaded, "register_protocols", Protocol, problems)],
+        [(who, one.id, one) for who, one in _all(loaded, "register_protocols", abstract, problems)],
         "protocol", loaded, problems,
     )  # fmt: skip
     modalities = _all(loaded, "register_modalities", Modality, problems)
@@ -82,7 +84,7 @@ def _routes(
             elif route.protocol in protocols and protocols[route.protocol].operation != route.operation:
                 what = f"route {route.path}: protocol {route.protocol} is not one of {route.operation}"
             if what is not None:
-                problems.add(loaded.place(who), ("plugins", who), what)
+                loaded.complain(problems, who, (), what)
             elif route.protocol in protocols:
                 found.append((who, (route.method, "/v1" + route.path), route))
     return _unique(found, "route", loaded, problems)
@@ -96,11 +98,8 @@ def _all(loaded: Loaded, hook: str, kind: type[T], problems: Problems) -> list[t
             good.append((who, thing))
         else:
             what = f"{hook} returned {type(thing).__name__} where a {kind.__name__} was wanted"
-            problems.add(loaded.place(who), ("plugins", who), what)
+            loaded.complain(problems, who, (), what)
     return good
-
-
-K = TypeVar("K")
 
 
 def _unique(found: list[tuple[str, K, T]], kind: str, loaded: Loaded, problems: Problems) -> dict[K, T]:
@@ -111,7 +110,7 @@ def _unique(found: list[tuple[str, K, T]], kind: str, loaded: Loaded, problems: 
         if key in things:
             shown = " ".join(key) if isinstance(key, tuple) else key
             what = f"{kind} {shown} is already there, from {owners[key]}; remove one of the two"
-            problems.add(loaded.place(who), ("plugins", who), what)
+            loaded.complain(problems, who, (), what)
             continue
         owners[key] = who
         things[key] = thing

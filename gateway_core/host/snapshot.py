@@ -1,4 +1,4 @@
-"""One configuration come to life: plugins, hooks, registry and catalogue, immutable, swapped whole on a reload."""
+"""A configuration come to life: plugins, hooks, registry, catalogue. Immutable; a reload swaps it whole."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from gateway_core.config.model import GatewayConfig
 from gateway_core.config.problems import Problems
 from gateway_core.host.dispatch import Hooks, resolve
 from gateway_core.host.endpoints import Offered, offer
-from gateway_core.host.manager import load_plugins
+from gateway_core.host.manager import Loaded, load_plugins
 from gateway_core.host.registry import register
 from gateway_core.host.rows import ModelRow, rows
 from plugin_sdk.context import Endpoint
@@ -26,7 +26,7 @@ __all__ = ["ModelRow", "Snapshot", "build"]
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """What a request runs on, from its first byte to its last. `warnings` is what an operator may want to know."""
+    """What a request runs on, from its first byte to its last. `warnings` are for the operator."""
 
     config: GatewayConfig
     plugins: tuple[Plugin[Any], ...]  # in YAML order
@@ -43,7 +43,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
 
     def endpoints(self, model: str, operation: str) -> tuple[Endpoint, ...]:
-        """Where a model, by its id or an alias, can be asked for an operation, in YAML order; () if nowhere."""
+        """Where a model, by its id or an alias, can be asked for an operation, in YAML order."""
         return self.offered.endpoints.get((model, operation), ())
 
     def unpriced(self, model: str, operation: str) -> bool:
@@ -56,31 +56,25 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def build(source: Path | str | Mapping[str, Any] | GatewayConfig | None = None) -> Snapshot:
-    """The snapshot of a file, of a mapping, or of the usual place; ConfigError with everything that is wrong."""
-    config = (
-        source
-        if isinstance(source, GatewayConfig)
-        else load(Path(source) if isinstance(source, str) else source)
-    )
+    """The snapshot of a file, of a mapping, or of the usual place; ConfigError says all that is wrong."""
+    if isinstance(source, GatewayConfig):
+        config = source
+    else:
+        config = load(Path(source) if isinstance(source, str) else source)
     problems = Problems()
     loaded = load_plugins(config, problems)
     registry = register(loaded, problems)
     offered = offer(registry, loaded, problems)
-    transports = {
-        name: transport
-        for name, one in registry.providers.items()
-        if (transport := one.transport()) is not None
-    }
-    base_urls = {
-        name: _base_url(one, problems, loaded.place(name)) for name, one in registry.providers.items()
-    }
+    providers = registry.providers
+    base_urls = {name: _base_url(one, problems, loaded) for name, one in providers.items()}
+    transports = {name: own for name, one in providers.items() if (own := one.transport()) is not None}
     problems.raise_if_any()
     return Snapshot(
         config=config,
         plugins=loaded.plugins,
         hooks=resolve(loaded.manager),
         protocols=registry.protocols,
-        providers=registry.providers,
+        providers=providers,
         operations=registry.operations,
         routes=registry.routes,
         platform_routes=registry.platform_routes,
@@ -92,19 +86,18 @@ def build(source: Path | str | Mapping[str, Any] | GatewayConfig | None = None) 
     )
 
 
-def _base_url(provider: Provider[Any], problems: Problems, place: Any) -> str:
-    url = provider.config.base_url or type(provider).base_url
-    path = ("plugins", provider.name, "base_url")
-    if url is None:
-        problems.add(
-            place, path, "missing; set it to the address of the provider, as its own SDK is given it"
-        )
-        return ""
+def _base_url(provider: Provider[Any], problems: Problems, loaded: Loaded) -> str:
+    url = provider.config.base_url or type(provider).base_url or ""
+    what = None
     try:
         parsed = httpx.URL(url)
     except httpx.InvalidURL as error:
-        problems.add(place, path, f"not a URL: {error}")
-        return ""
-    if parsed.scheme not in ("http", "https") or not parsed.host:
-        problems.add(place, path, "write it as http://host/path or https://host/path")
-    return str(url).rstrip("/")
+        what = f"not a URL: {error}"
+    else:
+        if not url:
+            what = "missing; set base_url to what the provider's own SDK is given"
+        elif parsed.scheme not in ("http", "https") or not parsed.host:
+            what = "write it as http://host/path or https://host/path"
+    if what is not None:
+        loaded.complain(problems, provider.name, ("base_url",), what)
+    return url.rstrip("/")

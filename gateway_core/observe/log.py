@@ -14,9 +14,10 @@ ROOT: Final = "gateway"
 REDACTED: Final = "[redacted]"
 LONGEST: Final = 2_000  # characters of one value
 _SENSITIVE: Final = re.compile(
-    r"(?i)(?:^|_)(?:authorization|cookie|password|pepper|secret|api_?key|key|credentials?|body|prompt|messages)$"
+    r"(?i)(?:^|_)"
+    r"(?:authorization|cookie|password|pepper|secret|api_?key|key|credentials?|body|prompt|messages)$"
 )
-# What looks like a key, whoever's it is: a mark and a long word, or a prefix and a longer run of letters and digits.
+# What looks like a key: a mark and a long word, or a prefix and a longer run of letters and digits.
 _KEYS: Final = re.compile(
     r"\b(?:[A-Za-z0-9]+_)*(?:sk|pk|rk|tk|mk|key|token)[-_][\w-]{16,}"
     r"|\b[A-Za-z]{2,12}[-_](?=[A-Za-z]*\d)[A-Za-z0-9]{20,}\b"
