@@ -45,6 +45,7 @@ def python_blocks() -> list[tuple[str, str]]:
     return [(f"{short(path)}:{line}", text) for path in pages() for line, text in blocks(path, "python")]
 
 
+@pytest.mark.usefixtures("installed")
 @pytest.mark.parametrize(("where", "text"), python_blocks(), ids=[where for where, _ in python_blocks()])
 def test_a_python_block_runs(where: str, text: str) -> None:
     code = compile(text, where, "exec")
@@ -52,8 +53,8 @@ def test_a_python_block_runs(where: str, text: str) -> None:
         names: dict[str, Any] = {"__name__": "page"}
         exec(code, names)
         for name, value in names.items():
-            if name.startswith("test_"):
-                asyncio.run(value())
+            if name.startswith("test_") and (tested := value()) is not None:
+                asyncio.run(tested)
 
 
 def test_a_text_block_of_yaml_is_marked_as_yaml() -> None:
