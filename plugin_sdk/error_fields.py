@@ -1,4 +1,4 @@
-"""The contract's flat error fields, which stand beside every protocol's own error object (architecture 14.4)."""
+"""The contract's flat error fields, beside every protocol's own error object (architecture 14.4)."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from plugin_sdk.errors import GatewayError
 
 
 def flat_fields(error: GatewayError, generation_id: str) -> dict[str, Any]:
-    """What a client of the gateway reads whatever the protocol: whose request, what went wrong, whose turn it is."""
+    """What a client reads whatever the protocol: whose request, what went wrong, whose turn it is."""
     fields: dict[str, Any] = {
         "generation_id": generation_id,
         "status_code": error.status,

@@ -14,7 +14,7 @@ BYTES_PER_AUDIO_TOKEN: Final = 200
 BYTES_PER_FILE_TOKEN: Final = 50
 
 # A value of base64 (a shorter one counts as text), with the media type of a data URL where it is one. Only as
-# the whole value of a member that carries media: quotes in a text are escaped, so that no prompt can fake one.
+# the whole value of a member for media: quotes in a text are escaped, so that no prompt can fake one.
 _MEDIA = re.compile(
     rb'"(?:url|image_url|video_url|file_data|data)"\s*+:\s*+'
     rb'"(?:data:([a-z]+)/[^",]{0,100}+,)?([A-Za-z0-9+/_=\\-]{1024,}+)"'

@@ -12,7 +12,7 @@ from plugin_sdk.errors import InvalidJson
 MAX_DEPTH: Final = 128
 
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_scan = json.JSONDecoder(strict=False).scan_once
+_scan = json.JSONDecoder(strict=False).raw_decode
 # Possessive, so that a body which matches in part cannot make them try again: linear whatever a client sends.
 _KEY = re.compile(rb'[ \t\r\n]*+,?[ \t\r\n]*+("(?:[^"\\]|\\.)*+")[ \t\r\n]*+:[ \t\r\n]*+', re.DOTALL)
 _CLOSE = re.compile(rb"[ \t\r\n]*+}[ \t\r\n]*+\Z")
@@ -23,9 +23,10 @@ Member = tuple[str, int, int, int]  # name, where its key starts, where its valu
 
 
 class JsonObject:
-    """`values[name]` is the raw JSON of a member; `edited` gives the object's bytes with some members changed.
+    """`values[name]` is the raw JSON of a member; `edited` the object's bytes with some members changed.
 
-    Strict, for what clients send: UTF-8, well-formed, at most 128 deep, no name twice at the top. Raises InvalidJson.
+    Strict, for what clients send: UTF-8, well-formed, at most 128 deep, no name twice at the top. Raises
+    InvalidJson.
     """
 
     __slots__ = ("body", "members", "values")
@@ -52,7 +53,7 @@ class JsonObject:
         return None if value is None else bytes(value)
 
     def span(self, name: str) -> tuple[int, int] | None:
-        """Where the member's value starts and ends in the body; of a repeated name the last, which readers take."""
+        """Where the member's value starts and ends; of a repeated name the last, which readers take."""
         for member in reversed(self.members):
             if member[0] == name:
                 return member[2], member[3]
@@ -69,7 +70,7 @@ class JsonObject:
         return self.members[-1][3] if self.members else self.opening
 
     def edited(self, changes: Mapping[str, bytes], without: Iterable[str] = ()) -> bytes:
-        """The object's bytes with members changed or added (raw JSON) and others taken out; the rest as it stood."""
+        """The bytes with members changed or added (raw JSON) and others taken out; the rest as it stood."""
         gone = {name for name in without if name in self.values}
         if gone:
             return self._rejoined(changes, gone)
@@ -100,7 +101,7 @@ class JsonObject:
 
 
 class AnswerObject(JsonObject):
-    """The same, tolerant, for what an upstream answers: repeated names and lone surrogates are its own affair.
+    """The same, tolerant, for what upstreams answer: repeated names and lone surrogates are their own affair.
 
     Raises ValueError for what is no JSON object at all.
     """
@@ -142,7 +143,7 @@ def _walk(body: bytes, values: Mapping[str, msgspec.Raw]) -> list[Member] | None
 
 
 def _scanned(body: bytes) -> Iterator[Member]:
-    """The same by scanning value after value. Latin-1, so that a character is a byte; JSON's own are all ASCII."""
+    """The same by scanning value after value. In Latin-1 a character is a byte, and JSON's own are ASCII."""
     text = body.decode("latin-1")
     opened = _OPEN.match(body)
     if opened is None:
@@ -154,7 +155,7 @@ def _scanned(body: bytes) -> Iterator[Member]:
             raise ValueError(f"not JSON at byte {at}")
         try:
             _, end = _scan(text, key.end())
-        except (StopIteration, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"not JSON at byte {key.end()}") from error
         yield str(json.loads(key[1])), key.start(1), key.end(), end
         at = end
@@ -165,7 +166,7 @@ def _member(name: str, value: bytes) -> bytes:
 
 
 def _check_depth(body: bytes) -> None:
-    """Refuse nesting deeper than 128; brackets in strings do not count. A round takes out the innermost pairs.
+    """Refuse nesting deeper than 128; brackets in strings do not count. Each round takes the innermost pairs.
 
     The body is well-formed, so its strings are every other part between the quotes that are not escaped.
     """

@@ -17,9 +17,10 @@ _LINES = re.compile(rb"\r\n|\n|\r")
 
 
 class Event(msgspec.Struct, frozen=True):
-    """One event. `raw` is what stood on the wire, its blank line included; `data` is None where it had no data line.
+    """One event. `raw` is what stood on the wire; `data` is None where it had no data line.
 
-    `lines` says where each data line's content starts: (in `data`, in `raw`), for splicing `raw` at a place in `data`.
+    `lines` says where each data line's content starts: (in `data`, in `raw`), so that `raw` can be spliced at
+    a place in `data`.
     `error` is the content of a bare `error:` field, which no standard knows and some servers send.
     """
 
@@ -31,7 +32,7 @@ class Event(msgspec.Struct, frozen=True):
 
 
 class Frames:
-    """Holds back the part of a stream that is not yet a whole event. Bounded: UpstreamError above `limit` bytes."""
+    """Holds back the part of a stream that is not yet a whole event; UpstreamError above `limit` bytes."""
 
     __slots__ = ("_held", "_limit", "_size")
 
@@ -41,7 +42,7 @@ class Frames:
         self._limit = limit
 
     def feed(self, data: bytes) -> bytes:
-        """The whole events that these bytes complete, as one block that ends with a blank line; b"" for none."""
+        """The whole events that these bytes complete, as one block; b"" for none."""
         if not self._held and data.endswith(b"\n\n") and b"\r" not in data:
             return data
         self._held.append(data)

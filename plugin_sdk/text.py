@@ -1,9 +1,10 @@
 """The text vocabulary that every text protocol translates to and from. Pure values: no gateway ids, no I/O.
 
-Three rules hold everywhere. What a protocol says and no type here models is kept in an `extra`, and only the protocol
-that said it (the `origin` of the Conversation, or of the answer's Started) writes it again. What a provider hands out
-to be handed back untouched (a signature, encrypted reasoning) is an Artefact, and goes to its own origin alone. Where
-a protocol can spell one thing in several ways, `spelling` keeps its choice; only that protocol reads it.
+Three rules hold everywhere. What a protocol says and no type here models is kept in an `extra`, and only the
+protocol that said it (the `origin` of the Conversation, or of the answer's Started) writes it again. What a
+provider hands out to be handed back untouched (a signature, encrypted reasoning) is an Artefact, and goes to
+its own origin alone. Where a protocol can spell one thing in several ways, `spelling` keeps its choice; only
+that protocol reads it.
 """
 
 from collections.abc import Mapping
@@ -32,7 +33,7 @@ class Artefact(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
-    """A piece of a message. `extra` holds what its origin said and nobody models: cache marks, unknown fields."""
+    """A piece of a message. `extra` holds what its origin said and nobody models, such as cache marks."""
 
     extra: Fields = NONE
     artefacts: tuple[Artefact, ...] = ()
@@ -226,9 +227,10 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
 
 # An answer, whole or streamed: a sequence of deltas.
 #
-# `choice` counts the alternatives (`n`), `part` the parts of one choice's message in the order in which they began.
-# Text and arguments are additive; a usage is absolute. Finished, one for each choice, are the last deltas of an answer:
-# a decoder holds them until the upstream's own end, since some say more after a first finish. Without them it was cut.
+# `choice` counts the alternatives (`n`), `part` the parts of one choice's message in the order in which they
+# began. Text and arguments are additive; a usage is absolute. Finished, one for each choice, are the last deltas
+# of an answer: a decoder holds them until the upstream's own end, since some say more after a first finish. An
+# answer without them was cut.
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True):
@@ -317,7 +319,7 @@ class CitationsDelta(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LogprobsDelta(msgspec.Struct, frozen=True, kw_only=True):
-    """Log probabilities of the tokens just given: [{token, logprob, bytes, top_logprobs}], as their origin has them."""
+    """Log probabilities of the tokens just given: [{token, logprob, bytes, top_logprobs}]."""
 
     choice: int = 0
     content: tuple[Fields, ...] | None = None
@@ -326,7 +328,7 @@ class LogprobsDelta(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OpaqueDelta(msgspec.Struct, frozen=True, kw_only=True):
-    """Fields that only the origin understands, and where they stood: the answer, a choice of it, or its message."""
+    """Fields that only the origin understands, and where they stood: in the answer, a choice, its message."""
 
     fields: Fields
     scope: Literal["answer", "choice", "message"] = "answer"
@@ -355,9 +357,9 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True):
     error: UpstreamError
 
 
-Delta = (
-    Started
-    | TextDelta
+# What a choice's message is made of
+ContentDelta = (
+    TextDelta
     | RefusalDelta
     | ReasoningDelta
     | ToolCallDelta
@@ -366,7 +368,5 @@ Delta = (
     | CitationsDelta
     | LogprobsDelta
     | OpaqueDelta
-    | UsageDelta
-    | Finished
-    | Failed
 )
+Delta = Started | ContentDelta | UsageDelta | Finished | Failed

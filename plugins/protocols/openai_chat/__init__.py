@@ -20,10 +20,12 @@ from plugin_sdk.protocol import (
 from plugin_sdk.text import Conversation
 from plugins.protocols.openai_chat import errors
 from plugins.protocols.openai_chat.build import build
-from plugins.protocols.openai_chat.index import index, patch
+from plugins.protocols.openai_chat.index import index
 from plugins.protocols.openai_chat.parse import parse
+from plugins.protocols.openai_chat.patch import patch
 from plugins.protocols.openai_chat.read import StreamDecoder, WholeDecoder
-from plugins.protocols.openai_chat.render import DONE, StreamEncoder, WholeEncoder
+from plugins.protocols.openai_chat.render import DONE, StreamEncoder
+from plugins.protocols.openai_chat.render_whole import WholeEncoder
 from plugins.protocols.openai_chat.splice import StreamSplice
 from plugins.protocols.openai_chat.whole import WholeSplice
 

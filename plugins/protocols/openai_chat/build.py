@@ -28,8 +28,8 @@ from plugins.protocols.openai_chat.content import (
     write_part,
     write_reasoning,
 )
-from plugins.protocols.openai_chat.index import HEADERS, PATH, STREAM_HEADERS
-from plugins.protocols.openai_chat.parse import PLAIN
+from plugins.protocols.openai_chat.options import PLAIN
+from plugins.protocols.openai_chat.patch import post
 
 _encode = msgspec.json.encode
 NAMELESS: Final = "answer"  # a schema needs a name
@@ -37,13 +37,7 @@ NAMELESS: Final = "answer"  # a schema needs a name
 
 def build(request: Conversation, target: Target) -> UpstreamRequest:
     """The upstream request. What this protocol has no words for is left out."""
-    body = fields(request, target)
-    return UpstreamRequest(
-        method="POST",
-        url=target.base_url.rstrip("/") + PATH,
-        headers=dict(STREAM_HEADERS if request.stream else HEADERS),
-        body=_encode(body),
-    )
+    return post(target, _encode(fields(request, target)), stream=bool(request.stream))
 
 
 def fields(request: Conversation, target: Target) -> dict[str, Any]:

@@ -72,7 +72,7 @@ class Splices:
 
 
 def _price(top: AnswerObject, usage: dict[str, Any], facts: Facts) -> list[Splice]:
-    """The hole for the price, before the closing brace of the usage object; a `pricing` that stood there goes."""
+    """The hole for the price, at the end of the usage object; a `pricing` that stood there goes."""
     span = top.span("usage")
     if span is None or facts.usage is None:
         return []

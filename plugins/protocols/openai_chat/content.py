@@ -1,4 +1,4 @@
-"""The parts of a message: the protocol's JSON to the types and back. What one function reads, its neighbour writes."""
+"""The parts of a message: the protocol's JSON to the types and back."""
 
 import json
 import re
@@ -133,7 +133,7 @@ _READERS: Final[Mapping[str, Callable[[dict[str, Any]], Part | None]]] = {
 
 
 def write_part(part: Part, *, own: bool) -> dict[str, Any] | str | None:
-    """One part of a content list; None for what this protocol cannot say there. `own`: the part is of its own origin."""
+    """One part of a content list; None for what cannot be said there. `own`: the part has this origin."""
     extra = dict(part.extra) if own else {}
     if isinstance(part, TextPart):
         if own and part.spelling == "bare":

@@ -1,4 +1,4 @@
-"""A failure inside a 200: an `error` member, an error inside a choice, an `event: error`, a bare `error:` field."""
+"""Failures: an upstream's inside a 200, and ours as this protocol's clients expect them."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -14,7 +14,7 @@ NO_WORDS: Final = "The provider reported an error in its answer."
 
 
 def failure(error: Any) -> UpstreamError:
-    """What an `error` member (object or string) means. A status that it names decides the class, as outside a 200."""
+    """What an `error` member means. A status that it names decides the class, as outside a 200."""
     message, code = describe(error)
     status = _status(error)
     if status is None:

@@ -1,4 +1,4 @@
-"""What an answer says about itself, read on the side: how it ends, what it used, whether it holds anything."""
+"""What an answer says about itself: how it ends, what it used, whether it holds anything."""
 
 from collections.abc import Mapping
 from typing import Any, Final

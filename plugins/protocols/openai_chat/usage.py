@@ -1,7 +1,7 @@
 """The usage object of the protocol, as disjoint meters.
 
-What counts what: `prompt_tokens` holds cached reads, cache writes, audio, images and video; `completion_tokens` holds
-reasoning, audio and images. Some providers count reasoning or audio beside them instead: their own total says so.
+What counts what: `prompt_tokens` holds cached reads, cache writes, audio, images and video; `completion_tokens`
+holds reasoning, audio and images. Some providers count reasoning or audio beside them: their total says so.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,10 @@ Places = Sequence[tuple[str | None, str]]
 _IN: Final = "prompt_tokens_details"
 _OUT: Final = "completion_tokens_details"
 CACHED: Final[Places] = (
-    (_IN, "cached_tokens"), (None, "prompt_cache_hit_tokens"), (None, "cached_tokens"), (None, "num_cached_tokens"),
+    (_IN, "cached_tokens"),
+    (None, "prompt_cache_hit_tokens"),
+    (None, "cached_tokens"),
+    (None, "num_cached_tokens"),
 )  # fmt: skip
 REASONING: Final[Places] = ((_OUT, "reasoning_tokens"), (None, "reasoning_tokens"))
 # Parts of the whole, in the order in which they take their share of it.
@@ -42,14 +45,14 @@ SEARCHES: Final[Places] = (
 
 
 class Metered(msgspec.Struct, frozen=True):
-    """The disjoint meters, and which of the provider's own figures contradicted the others and were clamped."""
+    """The disjoint meters, and which of the provider's own figures contradicted the others."""
 
     meters: Usage
     contradictions: tuple[str, ...] = ()
 
 
 class Counts:
-    """Usage objects of one answer, merged field by field: a field that is present replaces, an absent one keeps."""
+    """Usage objects of one answer, merged: a field that is present replaces, an absent one keeps."""
 
     __slots__ = ("fields",)
 
@@ -98,7 +101,7 @@ def _beside(
     out: list[tuple[str, int]],
     notes: list[str],
 ) -> tuple[int, int]:
-    """(prompt, completion) made whole, where the total counts `more` than the two: that part stood beside them."""
+    """(prompt, completion) made whole, where the total counts `more` than the two: it stood beside them."""
     if more == 0:
         return prompt, completion
     reasoning = out[0][1]
@@ -117,7 +120,7 @@ def _beside(
 def _share(
     meters: dict[str, int], rest: str, whole: int, parts: list[tuple[str, int]], notes: list[str]
 ) -> None:
-    """Give each part its share of the whole and the rest what is left. A part above the whole is a contradiction.
+    """Each part gets its share of the whole, the rest what is left. A part above the whole contradicts it.
 
     Parts that only overlap (a cached image is both) are none: the earlier in the list takes what both claim.
     """
@@ -132,7 +135,7 @@ def _share(
 
 
 def _count(usage: Mapping[str, Any], places: Places, notes: list[str]) -> int:
-    """The first count there is that is not 0; what is no count (negative, absurd, not whole) is noted and 0."""
+    """The first count that is not 0; what is no count (negative, absurd, not whole) is noted and 0."""
     for details, name in places:
         fields = usage if details is None else usage.get(details)
         value = fields.get(name) if isinstance(fields, dict) else None

@@ -9,7 +9,7 @@ from plugin_sdk.sse import Event, read
 from plugins.protocols.openai_chat.chunk import Splices, decoded, spliced
 from plugins.protocols.openai_chat.errors import failure_in
 from plugins.protocols.openai_chat.read import StreamDecoder
-from plugins.protocols.openai_chat.render import WholeEncoder
+from plugins.protocols.openai_chat.render_whole import WholeEncoder
 from plugins.protocols.openai_chat.tap import Tap
 
 
@@ -51,7 +51,7 @@ class WholeSplice(ResponseStream):
         return [END, *spliced(Event(body, body, lines=((0, 0),)), top, splices)]
 
     def _stream(self, body: bytes) -> list[Piece]:
-        """An upstream that was not asked for a stream and answered with one: the whole body that it comes to."""
+        """An upstream that was not asked for a stream and answered with one: the body that it comes to."""
         decoder = StreamDecoder(self.facts)
         encoder = WholeEncoder(self._answer)
         pieces = [piece for delta in decoder.feed(body) + decoder.close() for piece in encoder.feed(delta)]

@@ -1,0 +1,160 @@
+"""How a delta reads in this protocol's words: what both forms of an answer share."""
+
+from typing import Any, Final
+
+import msgspec
+
+from plugin_sdk.protocol import Answer
+from plugin_sdk.text import (
+    AudioDelta,
+    Citation,
+    CitationsDelta,
+    Delta,
+    Finished,
+    LogprobsDelta,
+    MediaDelta,
+    OpaqueDelta,
+    ReasoningDelta,
+    RefusalDelta,
+    Started,
+    TextDelta,
+    UsageDelta,
+)
+from plugins.protocols.openai_chat.content import ID, REASONING, write_part
+from plugins.protocols.openai_chat.usage import usage_object
+
+FINISHES: Final = {"other": "stop"}  # the word that the protocol's clients know for it
+_CROCKFORD: Final = {letter: value for value, letter in enumerate("0123456789ABCDEFGHJKMNPQRSTVWXYZ")}
+_encode = msgspec.json.Encoder().encode
+
+
+def created_at(generation_id: str) -> int:
+    """The second in which a generation id (a ULID) was made; 0 for what is none."""
+    letters = generation_id.removeprefix("G-")[:10]
+    if len(letters) < 10 or any(letter not in _CROCKFORD for letter in letters):
+        return 0
+    value = 0
+    for letter in letters:
+        value = value * 32 + _CROCKFORD[letter]
+    return value // 1000
+
+
+class Writer:
+    """What both forms of an answer share: its head, and how a delta reads in this protocol's words."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+        self.own = False
+        self.started = False
+        self.head: dict[str, Any] = {"id": answer.generation_id}
+        self.calls: dict[tuple[int, int], int] = {}  # (choice, part) -> index among the choice's calls
+        self.usage: UsageDelta | None = None
+
+    def start(self, delta: Started, kind: str) -> None:
+        """The fields that every object of the answer begins with."""
+        self.own = delta.origin == ID
+        self.started = True
+        if delta.native_id is not None:
+            self.head["nativeResponseId"] = delta.native_id
+        self.head["object"] = kind
+        created = delta.created if delta.created is not None else created_at(self.answer.generation_id)
+        self.head["created"] = created
+        model = delta.model if self.own or not self.answer.model else self.answer.model
+        self.head["model"] = model if model is not None else self.answer.model
+        if delta.service_tier is not None:
+            self.head["service_tier"] = delta.service_tier
+
+    def message(self, delta: Delta) -> dict[str, Any]:
+        """The message fields of a content delta; lists hold what is new."""
+        if isinstance(delta, TextDelta):
+            return self._text(delta)
+        if isinstance(delta, ReasoningDelta):
+            return self._reasoning(delta)
+        if isinstance(delta, RefusalDelta):
+            return {"refusal": delta.text}
+        if isinstance(delta, MediaDelta):
+            image = write_part(
+                msgspec.structs.replace(delta.media, spelling=delta.media.spelling), own=self.own
+            )
+            return {"images": [image]} if delta.media.kind == "image" else {}
+        if isinstance(delta, AudioDelta):
+            said = {
+                "id": delta.id,
+                "data": delta.data,
+                "transcript": delta.transcript,
+                "expires_at": delta.expires_at,
+            }
+            known = {name: value for name, value in said.items() if value is not None}
+            return {"audio": {**known, **(delta.extra if self.own else {})}}
+        if isinstance(delta, CitationsDelta):
+            return {"annotations": [_annotation(citation, own=self.own) for citation in delta.citations]}
+        if isinstance(delta, OpaqueDelta):
+            return dict(delta.fields)
+        return {}
+
+    def _text(self, delta: TextDelta) -> dict[str, Any]:
+        if not self.own or not delta.spelling:
+            return {"content": delta.text}
+        return {
+            "content": [
+                delta.text
+                if delta.spelling == "bare"
+                else {"type": "text", "text": delta.text, **delta.extra}
+            ]
+        }
+
+    def _reasoning(self, delta: ReasoningDelta) -> dict[str, Any]:
+        if not self.own:
+            return {"reasoning_content": delta.text} if delta.text else {}
+        if delta.spelling.startswith("thinking"):
+            kept = [artefact.value for artefact in delta.artefacts if artefact.kind == "thinking"]
+            plain = (
+                delta.text if delta.spelling == "thinking text" else [{"type": "text", "text": delta.text}]
+            )
+            return {"content": [{"type": "thinking", "thinking": kept[0] if kept else plain, **delta.extra}]}
+        fields: dict[str, Any] = {name: delta.text for name in delta.spelling.split() if name in REASONING}
+        for artefact in delta.artefacts:
+            if artefact.kind == "reasoning_details" and artefact.origin == ID:
+                fields["reasoning_details"] = list(artefact.value)
+        return fields
+
+    def finish(self, delta: Finished) -> Any:
+        """The `finish_reason`."""
+        if self.own and delta.native is not None:
+            return delta.native
+        return FINISHES.get(delta.reason, delta.reason)
+
+    def usage_object(self) -> dict[str, Any] | None:
+        """The usage, in its origin's own words where it is of this protocol."""
+        if self.usage is None:
+            return None
+        return dict(self.usage.native) if self.own and self.usage.native else usage_object(self.usage.usage)
+
+    def call_index(self, choice: int, part: int) -> int:
+        """The place of a tool call among those of its choice."""
+        known = self.calls.get((choice, part))
+        if known is None:
+            known = self.calls[choice, part] = sum(1 for at, _ in self.calls if at == choice)
+        return known
+
+
+def logprobs(delta: LogprobsDelta, *, own: bool) -> dict[str, Any]:
+    """The `logprobs` object of a choice."""
+    fields: dict[str, Any] = {}
+    if delta.content is not None or not own:
+        fields["content"] = None if delta.content is None else list(delta.content)
+    if delta.refusal is not None or not own:
+        fields["refusal"] = None if delta.refusal is None else list(delta.refusal)
+    return {**fields, **(delta.extra if own else {})}
+
+
+def _annotation(citation: Citation, *, own: bool) -> Any:
+    if own:
+        return citation.native
+    source = {
+        "url": citation.url or "",
+        "title": citation.title or "",
+        "start_index": citation.start or 0,
+        "end_index": citation.end or 0,
+    }
+    return {"type": "url_citation", "url_citation": source}
