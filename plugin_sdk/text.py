@@ -228,9 +228,9 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
 # An answer, whole or streamed: a sequence of deltas.
 #
 # `choice` counts the alternatives (`n`), `part` the parts of one choice's message in the order in which they
-# began. Text and arguments are additive; a usage is absolute. Finished, one for each choice, are the last deltas
-# of an answer: a decoder holds them until the upstream's own end, since some say more after a first finish. An
-# answer without them was cut.
+# began. Text and arguments are additive; a usage is absolute. Finished, one for each choice, are the last
+# deltas of an answer: a decoder holds them until the upstream's own end, since some say more after a first
+# finish. An answer without them was cut.
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True):

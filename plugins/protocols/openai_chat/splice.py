@@ -1,9 +1,9 @@
 """Pass-through of a stream: the upstream's own events, with the splices of architecture 14.1.
 
-Most chunks of a stream differ only in their text. They begin with the same bytes up to and including the id, and
-a raw newline cannot occur inside a JSON string, so that one `replace` over a block of whole events splices them
-all; whatever is more (a usage, a finish, an error, a first tool call) is told by a few substring tests. Everything
-else goes event by event.
+Most chunks of a stream differ only in their text. They begin with the same bytes up to and including the
+id, and a raw newline cannot occur inside a JSON string, so that one `replace` over a block of whole events
+splices them all; whatever is more (a usage, a finish, an error, a first tool call) is told by a few substring
+tests. Everything else goes event by event.
 """
 
 import re

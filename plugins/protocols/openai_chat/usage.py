@@ -1,7 +1,8 @@
 """The usage object of the protocol, as disjoint meters.
 
-What counts what: `prompt_tokens` holds cached reads, cache writes, audio, images and video; `completion_tokens`
-holds reasoning, audio and images. Some providers count reasoning or audio beside them: their total says so.
+What counts what: `prompt_tokens` holds cached reads, cache writes, audio, images and video, and
+`completion_tokens` reasoning, audio and images. Some providers count reasoning or audio beside them: their
+total says so.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,6 @@ import msgspec
 from plugin_sdk.money import TOKENS, Usage
 
 ABSURD: Final = 1 << 40  # a count above it is noise, not a quantity
-NO_USAGE: Final[Mapping[str, Any]] = {}
 
 # Where a count is looked for: (the details object or None, the field), the first that is there and not 0.
 Places = Sequence[tuple[str | None, str]]
@@ -23,7 +23,7 @@ CACHED: Final[Places] = (
     (None, "prompt_cache_hit_tokens"),
     (None, "cached_tokens"),
     (None, "num_cached_tokens"),
-)  # fmt: skip
+)
 REASONING: Final[Places] = ((_OUT, "reasoning_tokens"), (None, "reasoning_tokens"))
 # Parts of the whole, in the order in which they take their share of it.
 INPUT: Final[Sequence[tuple[str, Places]]] = (
