@@ -22,10 +22,7 @@ class Proxies:
     def __init__(self, environ: Mapping[str, str], limits: Limits, tls: TLS) -> None:
         self._limits = limits
         self._tls = tls
-        self._rules = sorted(
-            (_Rule(pattern, proxy) for pattern, proxy in patterns(environ).items()),
-            key=lambda rule: rule.priority,
-        )
+        self._rules = sorted(_rules(environ), key=lambda rule: rule.priority)
         self._chosen: dict[str, str | None] = {}
         self._transports: dict[tuple[str, bool], httpx.AsyncHTTPTransport] = {}
 
@@ -122,6 +119,13 @@ def _pattern(host: str) -> str:
     except ValueError:
         return f"all://{host}" if host.lower() == "localhost" else f"all://*{host}"
     return f"all://{host}" if version == 4 else f"all://[{host}]"
+
+
+def _rules(environ: Mapping[str, str]) -> list["_Rule"]:
+    try:
+        return [_Rule(pattern, proxy) for pattern, proxy in patterns(environ).items()]
+    except httpx.InvalidURL as error:
+        raise ValueError(f"NO_PROXY: an entry is neither a host nor a URL: {error}") from error
 
 
 class _Rule:

@@ -13,7 +13,7 @@ from gateway_core.upstream.head import raw_head
 from gateway_core.upstream.limits import Limits
 from gateway_core.upstream.response import UpstreamResponse
 from gateway_core.upstream.sweep import Sweep
-from gateway_core.upstream.target import target
+from gateway_core.upstream.target import Targets
 from gateway_core.upstream.tls import TLS
 from gateway_core.upstream.wire import Wire
 from plugin_sdk.errors import UpstreamCut, UpstreamError, UpstreamTimeout
@@ -44,6 +44,7 @@ class FastTransport(httpx.AsyncBaseTransport):
         self._verify = verify
         self._limits = limits
         self._tls = TLS(environ)
+        self._targets = Targets()
         self._sweep: Sweep | None = None
         self._wire: Wire | None = None
 
@@ -55,7 +56,7 @@ class FastTransport(httpx.AsyncBaseTransport):
             self._sweep = Sweep(loop)
             self._wire = Wire(loop, self._limits, self._tls, self._sweep)
         try:
-            to = target(request.url, verify=self._verify)
+            to = self._targets.get(str(request.url), verify=self._verify)
             body = await request.aread()
             head = raw_head(request.method, to, _framed(request, len(body)))
             response = await self._wire.send(

@@ -1,0 +1,287 @@
+"""Connections that are kept: which, how many, how long, and what happens where the peer had closed one."""
+
+import asyncio
+
+import pytest
+
+from gateway_core.upstream import Limits, Upstream
+from plugin_sdk.errors import UpstreamCut, UpstreamError, UpstreamTimeout
+from plugin_sdk.provider import Deadlines
+from tests.http.upstream.peer import OK, Line, answering, chunks, fetch, post, serving
+
+
+async def test_requests_one_after_the_other_share_a_connection(upstream: Upstream) -> None:
+    async with serving(answering(OK)) as peer:
+        for _ in range(5):
+            assert await fetch(upstream, peer.url()) == b"ok"
+        assert peer.connections == 1
+
+
+async def test_an_answer_goes_to_the_pool_before_it_is_read(upstream: Upstream) -> None:
+    async with serving(answering(OK)) as peer:
+        first = await upstream.send(post(peer.url()), Deadlines())
+        second = await upstream.send(post(peer.url()), Deadlines())
+        assert (await first.read(2), await second.read(2)) == (b"ok", b"ok")
+        assert peer.connections == 1
+        first.release()
+        first.release()
+        second.release()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok",
+        b"HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nok",
+        OK + b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nother",  # nobody asked for the second one
+        OK + b"junk",
+    ],
+    ids=["close", "1.0", "two answers", "junk behind"],
+)
+async def test_a_connection_that_cannot_be_trusted_again_is_not_kept(
+    upstream: Upstream, answer: bytes
+) -> None:
+    async def script(line: Line) -> None:
+        await line.request()
+        await line.write(answer)
+        await line.gone()
+
+    async with serving(script) as peer:
+        for _ in range(3):
+            assert await fetch(upstream, peer.url()) == b"ok"
+        assert peer.connections == 3
+
+
+async def test_bytes_on_an_idle_connection_are_nobodys_answer(upstream: Upstream) -> None:
+    closed = asyncio.Event()
+
+    async def script(line: Line) -> None:
+        await line.request()
+        await line.write(OK)
+        if line.number == 1:
+            await line.write(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nother")
+            await line.gone()
+            closed.set()
+        await line.gone()
+
+    async with serving(script) as peer:
+        assert await fetch(upstream, peer.url()) == b"ok"
+        await closed.wait()
+        assert await fetch(upstream, peer.url()) == b"ok"
+        assert peer.connections == 2
+
+
+@pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
+async def test_a_kept_connection_that_the_peer_closes_on_the_request_is_retried_on_a_fresh_one(
+    upstream: Upstream, *, reset: bool
+) -> None:
+    async def script(line: Line) -> None:
+        await line.request()
+        await line.write(OK)
+        if line.number > 1:
+            await line.gone()
+            return
+        await line.request()  # takes the second request, and leaves without a byte
+        if reset:
+            line.reset()
+
+    async with serving(script) as peer:
+        assert await fetch(upstream, peer.url()) == b"ok"
+        assert await fetch(upstream, peer.url()) == b"ok"
+        assert peer.connections == 2
+        assert len(peer.requests) == 3
+
+
+async def test_a_kept_connection_that_the_peer_closed_before_is_not_used(upstream: Upstream) -> None:
+    closing: asyncio.Queue[Line] = asyncio.Queue()
+
+    async def script(line: Line) -> None:
+        await line.request()
+        await line.write(OK)
+        closing.put_nowait(line)
+
+    async with serving(script) as peer:
+        for number in range(1, 4):
+            assert await fetch(upstream, peer.url()) == b"ok"
+            await (await closing.get()).writer.wait_closed()
+            assert peer.connections == number
+        assert len(peer.requests) == 3
+
+
+async def test_a_fresh_connection_that_closes_without_an_answer_is_not_retried(upstream: Upstream) -> None:
+    async def script(line: Line) -> None:
+        await line.request()
+
+    async with serving(script) as peer:
+        with pytest.raises(UpstreamCut, match="before it answered"):
+            await fetch(upstream, peer.url())
+        assert len(peer.requests) == 1
+
+
+async def test_a_stale_connection_is_retried_once_only(upstream: Upstream) -> None:
+    async def script(line: Line) -> None:
+        await line.request()
+        if line.number == 1:
+            await line.write(OK)
+            await line.request()
+
+    async with serving(script) as peer:
+        assert await fetch(upstream, peer.url()) == b"ok"
+        with pytest.raises(UpstreamCut, match="before it answered"):
+            await fetch(upstream, peer.url())
+        assert len(peer.requests) == 3
+
+
+@pytest.mark.parametrize("begun", [b"H", b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 200 OK\r\n", OK[:-1]])
+async def test_no_request_is_repeated_once_a_byte_of_an_answer_came(upstream: Upstream, begun: bytes) -> None:
+    async def script(line: Line) -> None:
+        await line.request()
+        await line.write(OK)
+        await line.request()
+        await line.write(begun)
+
+    async with serving(script) as peer:
+        assert await fetch(upstream, peer.url()) == b"ok"
+        with pytest.raises(UpstreamCut):
+            await fetch(upstream, peer.url())
+        assert len(peer.requests) == 2
+
+
+async def test_the_connection_used_last_is_used_first(upstream: Upstream) -> None:
+    lines: list[int] = []
+    both = asyncio.Barrier(2)
+
+    async def script(line: Line) -> None:
+        while True:
+            await line.request()
+            lines.append(line.number)
+            if len(lines) <= 2:
+                await both.wait()
+            await line.write(OK)
+
+    async with serving(script) as peer:
+        await asyncio.gather(fetch(upstream, peer.url()), fetch(upstream, peer.url()))
+        for _ in range(4):
+            await fetch(upstream, peer.url())
+        assert peer.connections == 2
+        assert len(set(lines[2:])) == 1
+
+
+async def test_an_origin_has_a_bounded_number_of_connections_and_the_rest_wait_their_turn() -> None:
+    async with serving(answering(OK)) as peer:
+        upstream = Upstream(limits=Limits(connections=3))
+        bodies = await asyncio.gather(*(fetch(upstream, peer.url()) for _ in range(20)))
+        assert bodies == [b"ok"] * 20
+        assert peer.connections == 3
+        await upstream.close()
+
+
+async def test_a_request_that_waits_for_a_connection_is_held_to_its_connect_deadline() -> None:
+    async with serving(answering(OK[:-1])) as peer:  # never complete: the only connection stays taken
+        upstream = Upstream(limits=Limits(connections=1))
+        first = await upstream.send(post(peer.url()), Deadlines())
+        with pytest.raises(UpstreamTimeout) as late:
+            await upstream.send(post(peer.url()), Deadlines(connect=0.05))
+        assert late.value.reason == "connect_timeout"
+        first.release()
+        second = await upstream.send(
+            post(peer.url()), Deadlines(connect=5)
+        )  # a dropped connection makes room
+        second.release()
+        assert peer.connections == 2
+        await upstream.close()
+
+
+async def test_a_waiter_that_is_cancelled_as_it_is_served_passes_the_connection_on() -> None:
+    head_is_read = asyncio.Event()
+
+    async def script(line: Line) -> None:
+        await line.request()
+        await line.write(OK[:-2])
+        await head_is_read.wait()
+        await line.write(OK[-2:])
+        await answering(OK)(line)
+
+    async with serving(script) as peer:
+        upstream = Upstream(limits=Limits(connections=1))
+        first = await upstream.send(post(peer.url()), Deadlines())
+        cancelled = asyncio.create_task(fetch(upstream, peer.url()))
+        next_in_line = asyncio.create_task(fetch(upstream, peer.url()))
+        await asyncio.sleep(0)
+        head_is_read.set()
+        await first.read(2)
+        cancelled.cancel()  # woken with us: it has its connection already, and has not run yet
+        assert await next_in_line == b"ok"
+        assert len(peer.requests) == 2
+        assert peer.connections == 1
+        with pytest.raises(asyncio.CancelledError):
+            await cancelled
+        await upstream.close()
+
+
+async def test_idle_connections_are_closed_after_a_while_and_only_a_few_are_kept() -> None:
+    closed: asyncio.Queue[int] = asyncio.Queue()
+    together = asyncio.Barrier(3)
+
+    async def script(line: Line) -> None:
+        await line.request()
+        await together.wait()
+        await line.write(OK)
+        await line.gone()
+        closed.put_nowait(line.number)
+
+    async with serving(script) as peer:
+        upstream = Upstream(limits=Limits(idle=2, idle_seconds=0.2))
+        await asyncio.gather(*(fetch(upstream, peer.url()) for _ in range(3)))
+        assert sorted([await closed.get() for _ in range(3)]) == [1, 2, 3]
+        await upstream.close()
+
+
+async def test_an_answer_that_comes_before_its_request_was_sent_ends_the_connection(
+    upstream: Upstream,
+) -> None:
+    async def script(line: Line) -> None:
+        await line.reader.readuntil(b"\r\n\r\n")
+        await line.write(b"HTTP/1.1 413 Too Large\r\ncontent-length: 3\r\n\r\nbig")
+        await line.gone()
+
+    async with serving(script) as peer:
+        for number in (1, 2):
+            response = await upstream.send(post(peer.url(), b"x" * 20_000_000), Deadlines())
+            assert response.status == 413
+            assert await response.read(10) == b"big"
+            response.release()
+            assert peer.connections == number
+
+
+async def test_a_long_request_arrives_whole(upstream: Upstream) -> None:
+    body = bytes(range(256)) * 40_000
+    async with serving(answering(OK)) as peer:
+        for _ in range(2):
+            response = await upstream.send(post(peer.url(), body), Deadlines())
+            assert await response.read(2) == b"ok"
+            response.release()
+            assert peer.requests.pop().endswith(b"\r\n\r\n" + body)
+        assert peer.connections == 1
+
+
+async def test_a_closed_upstream_ends_what_is_under_way() -> None:
+    async with serving(answering(OK[:-1])) as peer:
+        upstream = Upstream()
+        response = await upstream.send(post(peer.url()), Deadlines())
+        await upstream.close()
+        with pytest.raises(UpstreamError):
+            await chunks(response)
+        await upstream.close()
+
+
+async def test_a_closed_upstream_ends_those_who_wait_for_a_connection() -> None:
+    async with serving(answering(OK[:-1])) as peer:
+        upstream = Upstream(limits=Limits(connections=1))
+        first = await upstream.send(post(peer.url()), Deadlines())
+        waiting = asyncio.create_task(upstream.send(post(peer.url()), Deadlines()))
+        await asyncio.sleep(0)
+        await upstream.close()
+        with pytest.raises(UpstreamError, match="connect failed"):
+            await waiting
+        first.release()
