@@ -35,6 +35,8 @@ def counted(exchange: Exchange) -> Counted | None:
     reasoning = out.get("reasoning_tokens") or merged.get("reasoning_tokens") or 0
     audio = into.get("audio_tokens") or 0
     prompt += audio if total == prompt + completion + audio else 0
+    # A total above its parts, with no word of why: the model thought in silence, and that is output too.
+    reasoning = reasoning or max(0, total - prompt - completion)
     return Counted(
         prompt=prompt, total=total, cached=cached, reasoning=reasoning, audio_in=audio,
         contradictory=cached > prompt or reasoning > total - prompt,
