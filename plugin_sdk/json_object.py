@@ -16,7 +16,7 @@ _scan = json.JSONDecoder(strict=False).raw_decode
 # Possessive, so that a body which matches in part cannot make them try again: linear whatever a client sends.
 _KEY = re.compile(rb'[ \t\r\n]*+,?[ \t\r\n]*+("(?:[^"\\]|\\.)*+")[ \t\r\n]*+:[ \t\r\n]*+', re.DOTALL)
 _CLOSE = re.compile(rb"[ \t\r\n]*+}[ \t\r\n]*+\Z")
-_OPEN = re.compile(rb"[ \t\r\n]*+{")
+_OPEN = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*+{")  # a byte order mark passes in answers only
 _NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"{}[]")
 
 Member = tuple[str, int, int, int]  # name, where its key starts, where its value starts, where it ends

@@ -1,6 +1,7 @@
 """The protocol `openai.chat`: POST /chat/completions, on the client's side and on the upstream's."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from typing_extensions import override
 
@@ -17,10 +18,13 @@ from plugin_sdk.protocol import (
     Target,
     UpstreamRequest,
 )
+from plugin_sdk.routes import PlatformRoute
+from plugin_sdk.services import Services
 from plugin_sdk.text import Conversation
 from plugins.protocols.openai_chat import errors
 from plugins.protocols.openai_chat.build import build
 from plugins.protocols.openai_chat.index import index
+from plugins.protocols.openai_chat.models import model_routes
 from plugins.protocols.openai_chat.parse import parse
 from plugins.protocols.openai_chat.patch import patch
 from plugins.protocols.openai_chat.read import StreamDecoder, WholeDecoder
@@ -79,9 +83,26 @@ class OpenAIChat(Protocol):
 
 
 class OpenAIChatPlugin(Plugin[PluginConfig]):
-    """Registers the protocol."""
+    """Registers the protocol, and the list of models in the shape of its SDKs."""
+
+    def __init__(self, name: str, config: PluginConfig) -> None:
+        super().__init__(name, config)
+        self._models: Callable[[], Sequence[Mapping[str, Any]]] = tuple
+
+    @hookimpl
+    async def startup(self, services: Services) -> None:
+        """Where the models are."""
+        self._models = services.models
+
+    @hookimpl
+    def register_routes(self) -> Sequence[PlatformRoute]:
+        """GET /models and /models/{id}."""
+        return model_routes(self._rows, errors.render_error)
 
     @hookimpl
     def register_protocols(self) -> Sequence[Protocol]:
         """The one protocol."""
         return [OpenAIChat()]
+
+    def _rows(self) -> Sequence[Mapping[str, Any]]:
+        return self._models()

@@ -2,16 +2,16 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from plugin_sdk.json_object import AnswerObject
 from plugin_sdk.protocol import META, Answer, Facts, Piece, Price
-from plugin_sdk.sse import Event
+from plugin_sdk.sse import BOM, Event
 
-PRICING: str = "pricing"
-NATIVE: str = "nativeResponseId"
+PRICING: Final = "pricing"
+NATIVE: Final = "nativeResponseId"
 
 Splice = tuple[int, int, tuple[Piece, ...]]  # from, to, what stands there instead
 
@@ -20,12 +20,12 @@ _encode = msgspec.json.encode
 
 
 def decoded(data: bytes) -> dict[str, Any] | None:
-    """A JSON object, or None. Lone surrogates, as in half an emoji, are none of our business."""
+    """A JSON object, or None. Half an emoji, broken UTF-8 or a NaN inside it are none of our business."""
     try:
         found = _decode(data)
     except (msgspec.DecodeError, RecursionError):
         try:
-            found = json.loads(data)
+            found = json.loads(data.removeprefix(BOM).decode("utf-8", "replace"), strict=False)
         except (ValueError, RecursionError):
             return None
     return found if isinstance(found, dict) else None
@@ -54,7 +54,8 @@ class Splices:
         usage = chunk.get("usage")
         if isinstance(usage, dict) and facts.usage is not None:
             splices += _price(top, usage, facts)
-        if self._meta and (facts.finish is not None or not self._answer.stream) and isinstance(usage, dict):
+        last = not self._answer.stream or (facts.finish is not None and isinstance(usage, dict))
+        if self._meta and last:
             splices += self._meta_splices(top)
         return sorted(splices, key=lambda splice: splice[0])
 

@@ -156,7 +156,7 @@ class StreamSplice(ResponseStream):
             pieces += spliced(event, top, self._splices.of(top, chunk, self.facts))
         else:
             pieces.append(event.raw)
-        if not self._prefix and self.facts.output:
+        if self.facts.output and not event.raw.startswith(self._prefix or b"\n"):
             self._learn(event, chunk)
 
     def _malformed(self, event: Event, pieces: list[Piece]) -> None:
