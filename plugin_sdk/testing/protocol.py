@@ -159,6 +159,7 @@ def _check_splices(protocol: Protocol, sample: Sample, view: RequestView) -> Non
     rule(facts.complete and facts.error is None, f"the answer {said!r} is not seen to be complete")
     rule(facts.started, f"the answer {said!r} is not seen to have started")
     rule(GENERATION.encode() in whole, "the answer must carry the generation's id")
+    rule(_kept(_values(sample.response), _values(whole)), f"pass-through changes the answer {said!r}")
     _check_usage(facts.usage, sample.usage)
     for size in _SIZES:
         other, learnt = _through(protocol.splice(_answer(view)), cut(sample.response, size))
@@ -260,6 +261,29 @@ def _learnt(facts: Facts) -> tuple[Any, ...]:
 def _result(facts: Facts) -> tuple[Any, ...]:
     used = {meter: quantity for meter, quantity in (facts.usage or {}).items() if quantity}
     return used, facts.finish, facts.complete, facts.error and facts.error.message
+
+
+def _values(body: bytes) -> list[Any]:
+    """The JSON of a whole answer, or the data of each event of a stream."""
+    if body.lstrip()[:1] in (b"{", b"["):
+        return [_decode(body)]
+    return [_decode(line[5:].strip()) for line in body.splitlines() if line.startswith(b"data:")]
+
+
+def _decode(data: bytes) -> Any:
+    try:
+        return msgspec.json.decode(data)
+    except msgspec.DecodeError:
+        return data
+
+
+def _kept(original: Any, written: Any) -> bool:
+    """Whether everything is still there; members may have been added, and ids replaced by the generation's."""
+    if isinstance(original, dict) and isinstance(written, dict):
+        return all(name in written and _kept(value, written[name]) for name, value in original.items())
+    if isinstance(original, list) and isinstance(written, list):
+        return len(original) == len(written) and all(map(_kept, original, written))
+    return bool(original == written or written == GENERATION)
 
 
 def _gateway_fields(request: bytes) -> list[tuple[str, bytes]]:

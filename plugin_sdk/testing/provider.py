@@ -143,22 +143,23 @@ def _check_models(
     provider: Provider[Any], models: Sequence[ModelEntry], operations: Sequence[Operation]
 ) -> None:
     by_name = {operation.name: operation for operation in operations}
+    refused = provider.config.unpriced != "allow"
     for model in models:
         card = PriceCard(id="conformance", prices=model.prices, free=model.free)
-        if provider.config.unpriced != "allow":
-            rule(card.free or card.prices, f"{model.id} has no price: say `price: free` if it costs nothing")
+        rule(
+            card.free or card.prices or not refused,
+            f"{model.id} has no price: say `price: free` if it costs nothing",
+        )
         for name in model.operations or tuple(provider.speaks):
             rule(
                 name in provider.speaks,
                 f"{model.id} is offered for {name}, which the provider does not speak",
             )
-            if operation := by_name.get(name):
+            if (operation := by_name.get(name)) and card.prices:
                 _check_price(model.id, card, operation)
 
 
 def _check_price(model: str, card: PriceCard, operation: Operation) -> None:
-    if card.free:
-        return
     unknown = {price.meter for price in card.prices} - operation.meters
     rule(not unknown, f"{model} has a price for {sorted(unknown)}, which {operation.name} does not meter")
     missing = charge(dict.fromkeys(sorted(operation.needs), 1), card).unpriced

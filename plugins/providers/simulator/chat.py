@@ -117,7 +117,7 @@ def _structured(wanted: Json, prompt: str) -> str:
     holder = inner if isinstance(inner, Mapping) else wanted
     try:
         return msgspec.json.encode(value_for(holder.get("schema", {}), prompt)).decode()
-    except (TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (TypeError, ValueError, LookupError, AttributeError, RecursionError) as error:
         raise BadRequest("That is not a JSON schema.", "response_format") from error
 
 

@@ -76,7 +76,7 @@ def _made(tool: Json, name: str, prompt: str) -> list[ToolCall]:
         prompts = [every.sub(lambda _, kept=one: kept, prompt) for one in names]  # type: ignore[misc]  # a bound default
     try:
         values = [msgspec.json.encode(value_for(schema, text)).decode() for text in prompts]
-    except (TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (TypeError, ValueError, LookupError, AttributeError, RecursionError) as error:
         raise BadRequest(f"The parameters of {name!r} are not a JSON schema.", "tools") from error
     return [ToolCall(name=name, arguments=value) for value in dict.fromkeys(values)]
 
