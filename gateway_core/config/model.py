@@ -15,6 +15,7 @@ from gateway_core.config.tree import Tree
 SQLITE = "sqlite://"
 POSTGRES = ("postgres://", "postgresql://")
 MEBIBYTE = 1 << 20
+_LISTEN = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.%]+)\]|(?P<host>[A-Za-z0-9_.-]+)):(?P<port>[0-9]{1,5})")
 
 
 class GatewayBlock(BaseModel):
@@ -113,9 +114,7 @@ class GatewayConfig(BaseModel):
 
 def split_listen(value: str) -> tuple[str, int]:
     """(host, port) of `host:port` or `[v6]:port`; ValueError says what is wrong."""
-    found = re.fullmatch(
-        r"(?:\[(?P<v6>[0-9A-Fa-f:.%]+)\]|(?P<host>[A-Za-z0-9_.-]+)):(?P<port>\d{1,5})", value
-    )
+    found = _LISTEN.fullmatch(value)
     if found is None or int(found["port"]) > 65_535:
         raise ValueError("write it as host:port, for example 127.0.0.1:8080 or [::1]:8080")
     return found["v6"] or found["host"], int(found["port"])

@@ -1,4 +1,4 @@
-"""The pepper, the secret with which API keys are hashed: of the environment, or a file beside the database."""
+"""The pepper: the secret with which API keys are hashed, of the environment or a file beside the database."""
 
 import contextlib
 import os
