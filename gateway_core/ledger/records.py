@@ -9,7 +9,6 @@ import msgspec
 from plugin_sdk.money import Hold, Nanos, PriceCard
 
 Outcome = Literal["charged", "released", "abandoned"]
-Durability = Literal["full", "normal"]
 
 
 class LedgerError(Exception):

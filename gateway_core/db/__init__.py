@@ -1,0 +1,1 @@
+"""The database: models, migrations, and the two raw stores that the ledger writes through."""

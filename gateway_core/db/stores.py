@@ -1,0 +1,315 @@
+"""What plugins and the command line know of the database: keys, wallets, generations, teams."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Final, Protocol, Self
+
+import msgspec
+from tortoise.context import TortoiseContext
+from tortoise.expressions import F
+from tortoise.transactions import in_transaction
+from typing_extensions import override
+
+from gateway_core.db import models
+from gateway_core.db.connect import database
+from gateway_core.db.session import Store
+from gateway_core.db.top_up import top_up, wallet_id
+from gateway_core.db.url import open_store
+from gateway_core.ids import Ids, wall_clock
+from plugin_sdk.context import KeyMode
+from plugin_sdk.money import Hold, Nanos
+from plugin_sdk.services import GenerationStore, KeyRecord, KeyStore, WalletRecord, WalletStore
+
+REVISION_SECONDS: Final = 1.0
+_PREFIX: Final = 6  # characters of a kid that are shown (contract 2.1)
+
+
+class Holder(Protocol):
+    """What sets credit aside: the ledger of this process."""
+
+    async def hold(self, wallet_id: str, wanted: Nanos, *, minimum_balance: Nanos) -> Hold:
+        """As services.WalletStore.hold says."""
+
+
+class TeamRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A team."""
+
+    id: str
+    name: str
+    created_at: int
+
+
+class Keys(KeyStore):
+    """API keys. A change is told to this process at once, to others when they next look at the revision."""
+
+    def __init__(self) -> None:
+        self._listeners: list[Callable[[], None]] = []
+        self._seen: int | None = None
+        self._watching: asyncio.Task[None] | None = None
+
+    @override
+    async def find(self, kid: str) -> KeyRecord | None:
+        row = await models.Key.get_or_none(kid=kid)
+        return None if row is None else _key_record(row)
+
+    @override
+    def on_change(self, forget: Callable[[], None]) -> None:
+        self._listeners.append(forget)
+        if self._watching is None:
+            self._watching = asyncio.get_running_loop().create_task(self._watch(), name="keys revision")
+
+    async def create(self, *, team_id: str, mode: KeyMode, name: str, kid: str, hash: str) -> KeyRecord:  # noqa: A002
+        """Store a new key; only the HMAC of its secret is known here."""
+        now = wall_clock()
+        async with in_transaction():
+            row = await models.Key.create(
+                id=Ids().new(), team_id=team_id, name=name, mode=mode, kid=kid, hash=hash, prefix=kid[:_PREFIX],
+                created_at=now, updated_at=now,
+            )  # fmt: skip
+            await _bump("keys")
+        self._tell()
+        return _key_record(row)
+
+    async def revoke(self, kid: str) -> bool:
+        """End a key for good; False if there is none of this kid."""
+        async with in_transaction():
+            changed = await models.Key.filter(kid=kid).update(
+                status="revoked", updated_at=wall_clock(), revision=F("revision") + 1
+            )
+            await _bump("keys")
+        self._tell()
+        return bool(changed)
+
+    async def stop(self) -> None:
+        """Stop looking for changes."""
+        if self._watching is not None:
+            self._watching.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._watching
+
+    async def look(self) -> None:
+        """See whether any key was changed since the last look, and tell whoever asked."""
+        row = await models.Revision.get_or_none(name="keys")
+        value = 0 if row is None else row.value
+        if self._seen is not None and value != self._seen:
+            self._tell()
+        self._seen = value
+
+    async def _watch(self) -> None:
+        while True:
+            with contextlib.suppress(Exception):  # the database may be away: the next look finds what changed
+                await self.look()
+            await asyncio.sleep(REVISION_SECONDS)
+
+    def _tell(self) -> None:
+        for forget in self._listeners:
+            forget()
+
+
+class Wallets(WalletStore):
+    """Wallets as policies see them: found here, held from by the ledger."""
+
+    def __init__(self, holder: Holder) -> None:
+        self._holder = holder
+        self._found: dict[str, WalletRecord] = {}
+
+    @override
+    async def hold(self, wallet_id: str, wanted: Nanos, *, minimum_balance: Nanos) -> Hold:
+        return await self._holder.hold(wallet_id, wanted, minimum_balance=minimum_balance)
+
+    @override
+    async def wallet_for(self, team_id: str, kind: str) -> WalletRecord | None:
+        """The team's wallet; once found it is remembered, since a wallet never goes away.
+
+        Its balance is that of the moment it was found: only `hold` decides by the true one.
+        """
+        wanted = wallet_id(team_id, kind)
+        if (known := self._found.get(wanted)) is not None:
+            return known
+        row = await models.Wallet.get_or_none(id=wanted)
+        if row is None:
+            return None
+        found = self._found[wanted] = wallet_record(row)
+        return found
+
+
+class Generations(GenerationStore):
+    """Records of served requests."""
+
+    @override
+    async def get(self, team_id: str, generation_id: str) -> Mapping[str, Any] | None:
+        row = await models.Generation.get_or_none(id=generation_id, team_id=team_id)
+        if row is None:
+            return None
+        attempts = await models.Attempt.filter(generation_id=generation_id).order_by("number")
+        settlement = await models.Settlement.get_or_none(generation_id=generation_id)
+        return _generation(row, attempts, settlement)
+
+
+class Stores:
+    """Every store of one database. Open it in the loop that uses it, close it before that ends."""
+
+    def __init__(self, url: str, stack: contextlib.AsyncExitStack, context: TortoiseContext) -> None:
+        self._url = url
+        self._stack = stack
+        self._raw: Store | None = None
+        self._ids = Ids()
+        self.context = context
+        self.keys = Keys()
+        self.generations = Generations()
+
+    @classmethod
+    async def open(cls, url: str) -> Self:
+        """The stores of a migrated database."""
+        stack = contextlib.AsyncExitStack()
+        return cls(url, stack, await stack.enter_async_context(database(url)))
+
+    def wallets(self, holder: Holder) -> Wallets:
+        """The wallet store over this process's ledger."""
+        return Wallets(holder)
+
+    async def create_team(self, name: str) -> TeamRecord:
+        """A new team; its wallets appear with their first top-up. Raises IntegrityError if the name is taken."""
+        row = await models.Team.create(id=self._ids.new(), name=name, created_at=wall_clock())
+        return TeamRecord(id=row.id, name=row.name, created_at=row.created_at)
+
+    async def team_by_name(self, name: str) -> TeamRecord | None:
+        """The team of this name."""
+        row = await models.Team.get_or_none(name=name)
+        return None if row is None else TeamRecord(id=row.id, name=row.name, created_at=row.created_at)
+
+    async def create_key(self, team_id: str, mode: KeyMode, name: str, kid: str, hash: str) -> KeyRecord:  # noqa: A002
+        """Store a new key."""
+        return await self.keys.create(team_id=team_id, mode=mode, name=name, kid=kid, hash=hash)
+
+    async def revoke_key(self, kid: str) -> bool:
+        """End a key for good; False if there is none of this kid."""
+        return await self.keys.revoke(kid)
+
+    async def top_up(self, team_id: str, kind: str, nanos: Nanos, source: str) -> WalletRecord:
+        """Add credit to a team's wallet, which is made if it is the first; the wallet after it."""
+        if nanos <= 0:
+            raise ValueError("a top-up adds credit: the amount must be above 0")
+        if self._raw is None:
+            self._raw = open_store(self._url, "full")
+            self._stack.push_async_callback(self._raw.close)
+        await self._raw.write(partial(top_up, team_id, kind, nanos, source, self._ids.new(), wall_clock()))
+        found = await self.show_wallet(team_id, kind)
+        if found is None:
+            raise RuntimeError("the wallet that was topped up is not there")
+        return found
+
+    async def show_wallet(self, team_id: str, kind: str = "live") -> WalletRecord | None:
+        """A team's wallet as the database has it now."""
+        row = await models.Wallet.get_or_none(id=wallet_id(team_id, kind))
+        return None if row is None else wallet_record(row)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.keys.stop()
+        await self._stack.aclose()
+
+
+def wallet_record(row: models.Wallet) -> WalletRecord:
+    """A wallet's row as policies see it."""
+    return WalletRecord(
+        id=row.id,
+        team_id=row.team_id,
+        kind=row.kind,
+        balance=Nanos(row.balance),
+        available=Nanos(row.balance - row.leased - row.held),
+    )
+
+
+async def _bump(name: str) -> None:
+    await models.Revision.get_or_create(name=name, defaults={"value": 0})
+    await models.Revision.filter(name=name).update(value=F("value") + 1)
+
+
+def _key_record(row: models.Key) -> KeyRecord:
+    return KeyRecord(
+        id=row.id,
+        team_id=row.team_id,
+        kid=row.kid,
+        hash=row.hash,
+        mode=row.mode,  # type: ignore[arg-type]  # only create() writes it
+        name=row.name,
+        status=row.status,
+        soft_blocked=row.soft_blocked,
+        scopes=frozenset(json.loads(row.scopes)),
+        expires_at=row.expires_at,
+    )
+
+
+def _generation(
+    row: models.Generation, attempts: list[models.Attempt], settlement: models.Settlement | None
+) -> dict[str, Any]:
+    """The contract's record (4.4), and behind it what this gateway adds."""
+    usage = json.loads(row.usage)
+    output = sum(n for meter, n in usage.items() if meter.startswith("output_") and meter.endswith("_tokens"))
+    throughput = round(output * 1000 / row.generation_ms, 2) if row.generation_ms and output else None
+    return {
+        "id": row.id,
+        "created_at": iso(row.created_at),
+        "team_id": row.team_id,
+        "request_id": row.id,
+        "app_id": row.app_title or row.app_referer,
+        "endpoint": row.endpoint,
+        "model_id": row.model_id,
+        "provider": row.provider,
+        "native_response_id": row.native_response_id,
+        "stream": row.stream,
+        "byok": row.byok,
+        "status_code": row.status_code,
+        "success": row.success,
+        "error_code": row.error_code,
+        "error_message": row.error_message,
+        "latency_ms": row.latency_ms,
+        "generation_ms": row.generation_ms,
+        "usage": usage,
+        "cost_nanos": row.cost_nanos,
+        "currency": row.currency,
+        "pricing_lines": json.loads(row.pricing_lines),
+        "key_id": row.key_id,
+        "throughput": throughput,
+        "finish_reason": row.finish_reason,
+        "location": None,
+        "state": row.state,
+        "operation": row.operation,
+        "protocol": row.protocol,
+        "upstream_model": row.upstream_model,
+        "price_card_id": row.card_id,
+        "estimated": row.estimated,
+        "unpriced": json.loads(row.unpriced),
+        "fidelity": row.fidelity,
+        "billing_suppression_reason": row.suppressed,
+        "outcome": None if settlement is None else settlement.outcome,
+        "upstream_finished_at": None if settlement is None else settlement.upstream_finished_at,
+        "settled_at": None if settlement is None else settlement.settled_at,
+        "delivered_at": None if settlement is None else settlement.delivered_at,
+        "attempts": [_attempt(attempt) for attempt in attempts],
+    }
+
+
+def iso(moment: int) -> str:
+    """Milliseconds since 1970 as the contract writes times: ISO 8601 in UTC."""
+    return datetime.fromtimestamp(moment / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _attempt(row: models.Attempt) -> dict[str, Any]:
+    return {
+        "number": row.number,
+        "provider": row.provider,
+        "upstream_model": row.upstream_model,
+        "status": row.status,
+        "error_code": row.error_code,
+        "started_at": row.started_at,
+        "latency_ms": row.latency_ms,
+        "native_response_id": row.native_id,
+        "cost_nanos": row.cost_nanos,
+        "usage": None if row.usage is None else json.loads(row.usage),
+    }

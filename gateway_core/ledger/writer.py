@@ -1,0 +1,249 @@
+"""The one queue to the database: what gathers while a commit runs goes into the next."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Final, TypeVar
+
+import msgspec
+
+from gateway_core.db.session import Session, Store
+from gateway_core.ledger.credit import Lease
+from gateway_core.ledger.records import (
+    AttemptRecord,
+    Begun,
+    GenerationRecord,
+    LedgerCorrupt,
+    LedgerError,
+    LedgerUnavailable,
+    Settlement,
+)
+from gateway_core.ledger.settling import (
+    Claim,
+    Taken,
+    settle,
+    settled,
+    write_begun,
+    write_delivered,
+)
+
+BATCH: Final = 256  # settlements a commit
+QUEUE: Final = 20_000  # settlements that may wait; above it they fail at once
+RETRY_SECONDS: Final = 10.0  # how long a commit is tried before its settlements fail
+_BACKOFF: Final = 0.05
+T = TypeVar("T")
+R = TypeVar("R", GenerationRecord, AttemptRecord)
+_log = logging.getLogger("gateway.ledger")
+
+
+class Posting:
+    """A settlement in the queue, the lease that it draws on, and who waits for it."""
+
+    __slots__ = ("future", "lease", "limit", "settlement")
+
+    def __init__(
+        self, settlement: Settlement, lease: Lease | None, limit: int, future: "asyncio.Future[None]"
+    ) -> None:
+        self.settlement = settlement
+        self.lease = lease
+        self.limit = limit
+        self.future = future
+
+    @property
+    def claim(self) -> Claim:
+        """What the transaction needs of it."""
+        return Claim(self.settlement, None if self.lease is None else self.lease.id, self.limit)
+
+
+class _Batch(msgspec.Struct):
+    begun: list[Begun]
+    postings: list[Posting]
+    delivered: list[tuple[str, int]]
+
+
+Outcome = Taken | Exception
+Finished = Callable[[Posting, Outcome], None]
+
+
+class Writer:
+    """Takes the queue, commits it, tells `finished` of each posting, then resolves its future."""
+
+    def __init__(self, store: Store, instance_id: str, finished: Finished) -> None:
+        self._store = store
+        self._instance_id = instance_id
+        self._finished = finished
+        self._begun: list[Begun] = []
+        self._postings: list[Posting] = []
+        self._delivered: list[tuple[str, int]] = []
+        self._wake = asyncio.Event()
+        self._cards: set[str] = set()
+        self._failing_since: float | None = None
+        self._closing = False
+        self._task = asyncio.create_task(self._run(), name="ledger writer")
+
+    def settle(self, posting: Posting) -> None:
+        """Queue a settlement; refuse it at once if too many wait."""
+        if self._closing or len(self._postings) >= QUEUE:
+            error = LedgerUnavailable("too many settlements wait for the database; it is too slow or down")
+            self._resolve(posting, error)
+            return
+        self._postings.append(posting)
+        if not self._wake.is_set():
+            self._wake.set()
+
+    def begin(self, begun: Sequence[Begun]) -> None:
+        """Queue begin rows. Above the bound they are let go: recovery's own record covers what died unseen."""
+        if len(self._begun) < QUEUE and not self._closing:
+            self._begun += begun
+            self._wake.set()
+
+    def delivered(self, delivered: Sequence[tuple[str, int]]) -> None:
+        """Queue delivery times. Above the bound they are let go: null is `not known`."""
+        if len(self._delivered) < QUEUE and not self._closing:
+            self._delivered += delivered
+            self._wake.set()
+
+    async def close(self) -> None:
+        """Write what is queued, then stop."""
+        self._closing = True
+        self._wake.set()
+        await self._task
+
+    async def _run(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._postings or self._begun or self._delivered:
+                await self._commit(self._next())
+            if self._closing:
+                return
+
+    def _next(self) -> _Batch:
+        postings = self._postings
+        batch = _Batch(self._begun, postings[:BATCH], self._delivered)
+        self._begun, self._delivered, self._postings = [], [], postings[BATCH:]
+        return batch
+
+    async def _commit(self, batch: _Batch) -> None:
+        """Commit, and again while only the database is at fault; rows at fault are taken apart from the others."""
+        work = self._together
+        while True:
+            try:
+                outcomes = await self._store.write(partial(work, batch))
+            except Exception as error:  # noqa: BLE001  # every one of them is somebody's answer
+                if self._store.transient(error):
+                    if self._is_over(error):
+                        outcomes = [_unavailable(error)] * len(batch.postings)
+                        break
+                    await asyncio.sleep(_BACKOFF)
+                else:
+                    work = self._apart
+            else:
+                self._failing_since = None
+                self._cards.update(
+                    p.settlement.card.id for p in batch.postings if p.settlement.card is not None
+                )
+                break
+        for posting, outcome in zip(batch.postings, outcomes, strict=True):
+            self._resolve(posting, outcome)
+
+    def _is_over(self, error: Exception) -> bool:
+        now = time.monotonic()
+        if self._failing_since is None:
+            self._failing_since = now
+            _log.warning("the ledger's database fails, trying again: %r", error)
+        return now - self._failing_since >= RETRY_SECONDS
+
+    def _resolve(self, posting: Posting, outcome: Outcome) -> None:
+        self._finished(posting, outcome)
+        future = posting.future
+        if future.done():
+            return
+        if isinstance(outcome, Exception):
+            future.set_exception(outcome)
+        else:
+            future.set_result(None)
+
+    async def _together(self, batch: _Batch, session: Session) -> Sequence[Outcome]:
+        """The ordinary case: everything in a few statements."""
+        taken: list[Taken] = []
+        if batch.begun:
+            await write_begun(session, self._instance_id, batch.begun)
+        if batch.postings:
+            claims = [posting.claim for posting in batch.postings]
+            taken = await settle(session, self._instance_id, claims, self._cards)
+        if batch.delivered:
+            await write_delivered(session, batch.delivered)
+        return taken
+
+    async def _apart(self, batch: _Batch, session: Session) -> Sequence[Outcome]:
+        """One by one: a replay is a no-op, a row that cannot be written fails alone."""
+        for begun in batch.begun:
+            await self._alone(session, partial(write_begun, session, self._instance_id, [begun]))
+        done = await settled(session, [posting.settlement.generation.id for posting in batch.postings])
+        outcomes: list[Outcome] = []
+        for posting in batch.postings:
+            if posting.settlement.generation.id in done:
+                # Its commit was cut off and had gone through after all, or it was settled before, with no lease now.
+                outcomes.append(Taken(min(posting.settlement.generation.charge, posting.limit)))
+            else:
+                outcomes.append(await self._settle_alone(session, posting))
+        await self._alone(session, partial(write_delivered, session, batch.delivered))
+        return outcomes
+
+    async def _settle_alone(self, session: Session, posting: Posting) -> Outcome:
+        """Settle one; where its text is what the database refuses, settle it with the text made harmless."""
+        claim = posting.claim
+        first = await self._alone(session, partial(settle, session, self._instance_id, [claim], self._cards))
+        if not isinstance(first, Exception):
+            return first[0]
+        plain = Claim(scrubbed(claim.settlement), claim.lease_id, claim.limit)
+        second = await self._alone(session, partial(settle, session, self._instance_id, [plain], self._cards))
+        if not isinstance(second, Exception):
+            return second[0]
+        _log.error("a settlement cannot be written: %s: %r", claim.settlement.generation.id, second)
+        return second if isinstance(second, LedgerError) else _corrupt(claim.settlement, second)
+
+    async def _alone(self, session: Session, work: Callable[[], Awaitable[T]]) -> T | Exception:
+        """Run a part of the transaction that may fail without the rest."""
+        try:
+            async with session.savepoint():
+                return await work()
+        except Exception as error:
+            if self._store.transient(error):
+                raise
+            return error
+
+
+def scrubbed(settlement: Settlement) -> Settlement:
+    """The settlement with every text such that any database takes it: no NUL, no half of a surrogate pair."""
+    record = settlement.generation
+    attempts = tuple(_plain(attempt) for attempt in record.attempts)
+    return msgspec.structs.replace(
+        settlement, generation=msgspec.structs.replace(_plain(record), attempts=attempts)
+    )
+
+
+def _plain(value: R) -> R:
+    texts = {
+        name: text.encode("utf-8", "replace").decode().replace("\0", "")
+        for name, text in msgspec.structs.asdict(value).items()
+        if isinstance(text, str) and name != "id"
+    }
+    return msgspec.structs.replace(value, **texts)
+
+
+def _corrupt(settlement: Settlement, error: Exception) -> LedgerCorrupt:
+    found = LedgerCorrupt(f"{settlement.generation.id}: the database refuses its rows: {error}")
+    found.__cause__ = error
+    return found
+
+
+def _unavailable(error: Exception) -> LedgerUnavailable:
+    found = LedgerUnavailable(
+        f"the database took no commit for {RETRY_SECONDS:.0f} s; see that it runs and has room: {error}"
+    )
+    found.__cause__ = error
+    return found
