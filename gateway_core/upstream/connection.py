@@ -7,7 +7,7 @@ import httptools
 from typing_extensions import override
 
 from gateway_core.upstream.exchange import BODY, COMPLETE, HEAD, Exchange
-from gateway_core.upstream.limits import BUFFER, MAX_FIELDS, MAX_HEAD, WRITE_PIECE
+from gateway_core.upstream.limits import BUFFER, MAX_FIELDS, MAX_HEAD, STALE_WITHIN, WRITE_PIECE
 from plugin_sdk.errors import UpstreamCut, UpstreamError
 from plugin_sdk.provider import Deadlines
 
@@ -124,13 +124,16 @@ class Connection(asyncio.Protocol):
         self.closed = True
         self.pool.lost(self)
         exchange, self.exchange = self.exchange, None
+        del (
+            self._parser
+        )  # it holds this connection's own methods: a circle that only the collector would break
         self._let_write()
         if exchange is None or exchange.state >= COMPLETE:
             return
         if exchange.state == BODY and not self._framed and exc is None:
             exchange.completed()
             return
-        exchange.stale = self.served > 0 and exchange.state == HEAD and self._overhead == 0
+        exchange.stale = self._was_stale(exchange)
         message = (
             "The provider closed the connection before it answered."
             if exchange.state == HEAD
@@ -199,6 +202,15 @@ class Connection(asyncio.Protocol):
             self._reusable = self._parser.should_keep_alive()
 
     # What follows from what arrived
+
+    def _was_stale(self, exchange: Exchange) -> bool:
+        """Whether the peer closed without seeing the request: a kept connection, no byte, and at once."""
+        return (
+            self.served > 0
+            and exchange.state == HEAD
+            and self._overhead == 0
+            and self.loop.time() - exchange.begun < STALE_WITHIN
+        )
 
     def _received(self, exchange: Exchange) -> None:
         exchange.heard = True

@@ -35,6 +35,7 @@ class Source(Protocol):
 class Exchange:
     """The state that both sides share; only the loop's own thread touches it.
 
+    begun    when the request began to be sent
     due      when the phase's deadline ends; ends: when the total does (loop time)
     flowing  the first event was seen: `between` counts, and `heard` says that bytes came since the last look
     want     the state that wakes the reader although there are no chunks: BODY, or COMPLETE for a whole body
@@ -43,8 +44,8 @@ class Exchange:
     """
 
     __slots__ = (
-        "between", "bound", "buffered", "chunks", "due", "ends", "error", "flowing", "head_only", "heard",
-        "loop", "paused", "raw", "source", "stale", "state", "status", "sweep", "waiter", "want",
+        "begun", "between", "bound", "buffered", "chunks", "due", "ends", "error", "flowing", "head_only",
+        "heard", "loop", "paused", "raw", "source", "stale", "state", "status", "sweep", "waiter", "want",
     )  # fmt: skip
 
     def __init__(
@@ -54,6 +55,7 @@ class Exchange:
         self.sweep = sweep
         self.ends = ends
         self.head_only = head_only
+        self.begun = 0.0
         self.due = self.between = math.inf
         self.flowing = self.heard = self.paused = self.stale = False
         self.state = HEAD
@@ -70,7 +72,8 @@ class Exchange:
     def begin(self, source: Source, deadlines: Deadlines) -> None:
         """The request is on its way: from now on its deadlines count."""
         self.source = source
-        self.due = self.loop.time() + (deadlines.first_event or math.inf)
+        self.begun = self.loop.time()
+        self.due = self.begun + (deadlines.first_event or math.inf)
         self.between = deadlines.between_events or math.inf
         self.sweep.watch(self)
 

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 
 import certifi
 
+from plugin_sdk.errors import UpstreamError
+
 
 class TLS:
     """The contexts of a process, made when the first connection needs them."""
@@ -23,12 +25,18 @@ class TLS:
     def _verifying(self) -> ssl.SSLContext:
         """The same roots as httpx: SSL_CERT_FILE, SSL_CERT_DIR, else certifi's."""
         file, folder = self._environ.get("SSL_CERT_FILE"), self._environ.get("SSL_CERT_DIR")
-        if file:
-            context = ssl.create_default_context(cafile=file)
-        elif folder:
-            context = ssl.create_default_context(capath=folder)
-        else:
-            context = ssl.create_default_context(cafile=certifi.where())
+        try:
+            if file:
+                context = ssl.create_default_context(cafile=file)
+            elif folder:
+                context = ssl.create_default_context(capath=folder)
+            else:
+                context = ssl.create_default_context(cafile=certifi.where())
+        except OSError as error:
+            raise UpstreamError(
+                "connect failed: the certificates that SSL_CERT_FILE or SSL_CERT_DIR names cannot be read",
+                reason="connect_failed",
+            ) from error
         context.set_alpn_protocols(["http/1.1"])
         return context
 

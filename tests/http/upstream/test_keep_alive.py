@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway_core.upstream import Limits, Upstream
+from gateway_core.upstream import Limits, Upstream, connection
 from plugin_sdk.errors import UpstreamCut, UpstreamError, UpstreamTimeout
 from plugin_sdk.provider import Deadlines
 from tests.http.upstream.peer import OK, Line, answering, chunks, fetch, post, serving
@@ -116,6 +116,24 @@ async def test_a_fresh_connection_that_closes_without_an_answer_is_not_retried(u
         with pytest.raises(UpstreamCut, match="before it answered"):
             await fetch(upstream, peer.url())
         assert len(peer.requests) == 1
+
+
+async def test_a_peer_that_leaves_after_it_had_time_to_work_is_not_asked_again(
+    upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "STALE_WITHIN", 0.05)
+
+    async def script(line: Line) -> None:
+        await line.request()
+        await line.write(OK)
+        await line.request()
+        await asyncio.sleep(0.1)  # the peer at work, before it crashes
+
+    async with serving(script) as peer:
+        assert await fetch(upstream, peer.url()) == b"ok"
+        with pytest.raises(UpstreamCut, match="before it answered"):
+            await fetch(upstream, peer.url())
+        assert len(peer.requests) == 2
 
 
 async def test_a_stale_connection_is_retried_once_only(upstream: Upstream) -> None:

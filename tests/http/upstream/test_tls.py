@@ -144,6 +144,14 @@ async def test_a_handshake_that_stalls_is_held_to_the_connect_deadline(upstream:
         await closed.wait()
 
 
+async def test_certificates_that_cannot_be_read_are_named(authority: Authority) -> None:
+    upstream = Upstream(environ={"SSL_CERT_FILE": str(authority.file) + ".missing"})
+    async with serving(answering(OK), context=authority.server("IP:127.0.0.1")) as peer:
+        with pytest.raises(UpstreamError, match="SSL_CERT_FILE"):
+            await body(upstream, peer.url())
+        await upstream.close()
+
+
 async def test_a_folder_of_certificates_is_read(authority: Authority, tmp_path: Path) -> None:
     name = subprocess.run(
         ["openssl", "x509", "-hash", "-noout", "-in", str(authority.file)],
