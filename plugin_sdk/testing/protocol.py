@@ -225,8 +225,10 @@ def _check_translation(protocol: Protocol, sample: Sample, view: RequestView) ->
 
 
 def _through(stream: ResponseStream, chunks: Iterable[bytes]) -> tuple[bytes, Facts]:
-    pieces = [piece for chunk in chunks for piece in stream.feed(chunk)]
-    pieces += stream.close()
+    """What the client gets, and what was learnt; a complete answer marks its end, a cut one not."""
+    pieces = [piece for chunk in chunks for piece in stream.feed(chunk)] + stream.close()
+    ends = pieces.count(END)
+    rule(ends == stream.facts.complete, f"an answer has {ends} End pieces; complete: {stream.facts.complete}")
     return _written(pieces), stream.facts
 
 
@@ -236,7 +238,7 @@ def _decoded(decoder: Decoder, chunks: Iterable[bytes]) -> list[Any]:
 
 def _encoded(encoder: Encoder, deltas: Sequence[Any]) -> tuple[bytes, int]:
     pieces = [piece for delta in deltas for piece in encoder.feed(delta)] + encoder.close()
-    return _written(pieces), sum(piece is END or piece == END for piece in pieces)
+    return _written(pieces), pieces.count(END)
 
 
 def _written(pieces: Iterable[Piece]) -> bytes:
@@ -278,7 +280,7 @@ def _decode(data: bytes) -> Any:
 
 
 def _kept(original: Any, written: Any) -> bool:
-    """Whether everything is still there; members may have been added, and ids replaced by the generation's."""
+    """Whether everything is still there; members may be new, and ids the generation's."""
     if isinstance(original, dict) and isinstance(written, dict):
         return all(name in written and _kept(value, written[name]) for name, value in original.items())
     if isinstance(original, list) and isinstance(written, list):

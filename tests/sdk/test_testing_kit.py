@@ -241,7 +241,18 @@ class LosesTheId(OpenAIChat):
 class LosesBytes(OpenAIChat):
     @override
     def splice(self, answer: Answer) -> ResponseStream:
-        return Spoilt(super().splice(answer), lambda pieces: pieces[1:] if len(pieces) > 1 else pieces)
+        return Spoilt(super().splice(answer), _without_the_largest)
+
+
+class LosesTheEnd(OpenAIChat):
+    @override
+    def splice(self, answer: Answer) -> ResponseStream:
+        return Spoilt(super().splice(answer), lambda pieces: [piece for piece in pieces if piece != END])
+
+
+def _without_the_largest(pieces: list[Piece]) -> list[Piece]:
+    sizes = [len(piece) if isinstance(piece, bytes) else 0 for piece in pieces]
+    return [piece for piece, size in zip(pieces, sizes, strict=True) if size < max(sizes, default=0)]
 
 
 class ChangesExact(OpenAIChat):
@@ -273,9 +284,9 @@ class AlwaysComplete(OpenAIChat):
             def close(self) -> list[Piece]:
                 pieces = super().close()
                 self.facts.complete, self.facts.error = True, None
-                return pieces
+                return [*pieces, END]
 
-        return Hasty(inner, lambda pieces: pieces)
+        return Hasty(inner, lambda pieces: [piece for piece in pieces if piece != END])
 
 
 class EndsTwice(OpenAIChat):
@@ -319,6 +330,7 @@ class GrowsInTheRoundTrip(OpenAIChat):
         (AlwaysComplete, "taken for a complete one"),
         (EndsTwice, "ends an answer once"),
         (GrowsInTheRoundTrip, "changes when it is read and built again"),
+        (LosesTheEnd, "0 End pieces"),
         (LosesBytes, "must carry the generation's id|changes"),
     ],
 )
