@@ -75,12 +75,11 @@ class StreamEncoder(Encoder):
         return [*pieces, END, DONE]
 
     def _content(self, delta: ContentDelta) -> list[Piece]:
-        if isinstance(delta, OpaqueDelta) and (not self._writer.own or delta.scope == "answer"):
-            if self._writer.own:
-                self._pending.update(delta.fields)
-            return []
         choice = delta.choice
         if choice in self._finished:
+            return []
+        if isinstance(delta, OpaqueDelta) and delta.scope == "answer":
+            self._pending.update(delta.fields if self._writer.own else {})
             return []
         if (
             isinstance(delta, TextDelta)
@@ -89,22 +88,28 @@ class StreamEncoder(Encoder):
             and not delta.spelling
         ):
             return [self._chunk(choice, b'{"content":%b}' % _encode(delta.text))]
-        beside: dict[str, Any] = {}
-        message: dict[str, Any] = {}
-        if isinstance(delta, ToolCallDelta):
-            message = self._call(delta)
-        elif isinstance(delta, LogprobsDelta):
-            beside = {"logprobs": logprobs(delta, own=self._writer.own)}
-        elif isinstance(delta, OpaqueDelta) and delta.scope == "choice":
-            beside = dict(delta.fields)
-        else:
-            message = self._writer.message(delta)
+        message, beside = self._said(delta)
         if not message and not beside:
             return []
         if choice not in self._choices:
             self._choices.add(choice)
             message = {"role": "assistant", **message}
         return [self._chunk(choice, _encode(message), beside)]
+
+    def _said(self, delta: ContentDelta) -> tuple[dict[str, Any], dict[str, Any]]:
+        """(fields of the choice's delta, fields beside it)."""
+        if isinstance(delta, ToolCallDelta):
+            return self._call(delta), {}
+        if isinstance(delta, LogprobsDelta):
+            return {}, {"logprobs": logprobs(delta, own=self._writer.own)}
+        if not isinstance(delta, OpaqueDelta):
+            return self._writer.message(delta), {}
+        if not self._writer.own:
+            return {}, {}
+        fields = {
+            name: value for name, value in delta.fields.items() if value is not None
+        }  # no news in a stream
+        return ({}, fields) if delta.scope == "choice" else (fields, {})
 
     def _call(self, delta: ToolCallDelta) -> dict[str, Any]:
         """A first delta says id, type and name; the later ones only more arguments."""
