@@ -44,6 +44,7 @@ class Connection(asyncio.Protocol):
         self._deaf = False  # nothing more is wanted from this client
         self._reading = True
         self._held = b""
+        self._held_from = 0
         self._discarded = 0
         self._deadline = front.now + front.keep_alive
         self._write_deadline = _NEVER
@@ -60,8 +61,8 @@ class Connection(asyncio.Protocol):
             self.handover += data
         elif self._deaf:
             self._discard(len(data))
-        elif not self._reading:
-            self._held += data  # a transport may still deliver what it had read when it was paused
+        elif self._held:
+            self._hold(self._held[self._held_from :] + data, 0)
         else:
             self._take(data)
 
@@ -119,7 +120,7 @@ class Connection(asyncio.Protocol):
 
     def consumed(self) -> None:
         """The application took what was buffered of a body."""
-        if not self._reading:
+        if self._held or not self._reading:
             self._resume()
 
     def answered(self, turn: Turn) -> None:
@@ -203,17 +204,17 @@ class Connection(asyncio.Protocol):
 
     # Reading, as far as it is wanted.
 
-    def _take(self, data: bytes) -> None:
+    def _take(self, data: bytes, start: int = 0) -> None:
         """Parse up to where the next byte is not wanted yet, and hold the rest."""
         intake = self._intake
-        start, size = 0, len(data)
+        size = len(data)
         while start < size:
             if self._deaf:
                 self._discard(size - start)
                 return
             if self._is_full():
-                self._held = data[start:]
-                break
+                self._hold(data, start)
+                return
             if self._turn is None and not intake.head:
                 self._deadline = self._front.now + self._limits.head_seconds
             end = intake.cut(data, start)
@@ -227,32 +228,34 @@ class Connection(asyncio.Protocol):
             except Upgrade as upgrade:
                 self._upgrade(upgrade, data[start:])
                 return
-        if self._is_full():
-            self._pause()
 
     def _is_full(self) -> bool:
         """Whether as much has been read ahead as may be: a request, or a buffer of body."""
         turn = self._intake.turn
         return bool(self._waiting) or (turn is not None and turn.buffered >= self._limits.body_buffer)
 
-    def _pause(self) -> None:
-        self._deadline = _NEVER
-        self._reading = False
-        if not self.transport.is_closing():
+    def _hold(self, data: bytes, start: int) -> None:
+        """Keep what is not wanted yet; a little does not stop the reading, which is how an end is noticed."""
+        self._held, self._held_from = data, start
+        if self._reading and self._holds_much() and not self.transport.is_closing():
+            self._reading = False
             self.transport.pause_reading()
 
     def _resume(self) -> None:
         """Go on with what is held, then with the client."""
-        if self._reading or self._is_full() or self._lost:
+        if self._is_full() or self._lost:
             return
         if self._intake.turn is not None:
             self._deadline = self._front.now + self._limits.body_seconds
-        self._reading = True
         held, self._held = self._held, b""
         if held:
-            self._take(held)
-        if self._reading and not self.transport.is_closing():
+            self._take(held, self._held_from)
+        if not self._reading and not self._holds_much() and not self.transport.is_closing():
+            self._reading = True
             self.transport.resume_reading()
+
+    def _holds_much(self) -> bool:
+        return len(self._held) - self._held_from >= self._limits.body_buffer
 
     def _upgrade(self, upgrade: Upgrade, rest: bytes) -> None:
         """Hypercorn's own server speaks websocket and h2c; where it cannot take over, the wish is ignored."""

@@ -103,7 +103,7 @@ class Front:
             tasks = connection.kill()
             if tasks:
                 await asyncio.wait(tasks, timeout=1.0)
-            raise
+            # Not raised again: Hypercorn has timed out already, and asyncio would report each as an error.
         finally:
             self._connections.discard(connection)
         transport.close()

@@ -12,7 +12,7 @@ REQUEST_LINE: Final = re.compile(
     rb"(?P<target>[\x21\x22\x24-\x7e]+) "
     rb"HTTP/(?P<version>[0-9]\.[0-9])\r\n"
 )
-_ABSOLUTE: Final = re.compile(rb"https?://(?P<authority>[^/?@]+)(?P<rest>/?.*)", re.IGNORECASE)
+_ABSOLUTE: Final = re.compile(rb"https?://(?P<authority>[^/?@]+)(?P<rest>[/?].*)?", re.IGNORECASE)
 _TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _DIGITS: Final = re.compile(rb"[0-9]{1,18}")
 
@@ -57,7 +57,7 @@ def split_target(target: bytes) -> tuple[bytes | None, bytes, bytes]:
         absolute = _ABSOLUTE.fullmatch(target)
         if absolute is None:
             raise Refused(400, "The request target must be a path or an http URL.")
-        authority, target = absolute["authority"], absolute["rest"]
+        authority, target = absolute["authority"], absolute["rest"] or b"/"
         if target[:1] != b"/":
             target = b"/" + target
     path, _, query = target.partition(b"?")
