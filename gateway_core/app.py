@@ -108,13 +108,9 @@ class Gateway:
             self._log.exception("shutdown failed", error)
 
 
-
-
 def create_app(config_path: Path | str | None = None) -> Quart:
     """The ASGI application, for our own server or any other; `app.reload()` takes the file in anew."""
     gateway = Gateway(None if config_path is None else Path(config_path))
     app = application(gateway.start, gateway.stop)
     app.reload = gateway.reload  # type: ignore[attr-defined]
     return app
-
-

@@ -39,7 +39,9 @@ def application(
     """A Quart app whose lane and platform exist while it serves: `start` makes them, `stop` lets them go."""
     app = Quart("gateway_core", static_folder=None)
     app.asgi_http_class = _LaneConnection  # type: ignore[assignment]  # architecture 14.12
-    app.config.update(LANE=None, PLATFORM=None, MAX_CONTENT_LENGTH=PLATFORM_BODY_LIMIT, PROVIDE_AUTOMATIC_OPTIONS=False)
+    app.config.update(
+        LANE=None, PLATFORM=None, MAX_CONTENT_LENGTH=PLATFORM_BODY_LIMIT, PROVIDE_AUTOMATIC_OPTIONS=False
+    )
 
     @app.before_serving
     async def _start() -> None:

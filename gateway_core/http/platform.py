@@ -48,16 +48,18 @@ class Platform:
             principal = await self._principal(snapshot, route.key, request)
             found = await route.handler(_with(request, principal, parameters))
         except GatewayError as error:
-            return error.status, {**CORS, "content-type": "application/json"}, _error(route, error, self._runtime)
+            return (
+                error.status,
+                {**CORS, "content-type": "application/json"},
+                _error(route, error, self._runtime),
+            )
         except Exception as error:  # noqa: BLE001  # the last resort of a platform route
             self._runtime.log.exception("platform route failed", error, path=request.path)
             failure = {"ok": False, "error": "gateway_error", "message": "The gateway failed."}
             return 500, {**CORS, "content-type": "application/json"}, _json(failure)
         return _rendered(found)
 
-    def _find(
-        self, snapshot: Snapshot, request: PlatformRequest
-    ) -> tuple[PlatformRoute, Mapping[str, str]]:
+    def _find(self, snapshot: Snapshot, request: PlatformRequest) -> tuple[PlatformRoute, Mapping[str, str]]:
         """The route of a path, or 404; a known path under another method is a 405."""
         if request.path == ROOT.path and request.method in ("GET", "HEAD"):
             return ROOT, {}
@@ -73,7 +75,9 @@ class Platform:
             raise MethodNotAllowed(f"{request.path} takes {', '.join(sorted(allowed))}.")
         raise NotFound(f"There is no {request.method} {request.path[:200]}.")
 
-    async def _principal(self, snapshot: Snapshot, need: KeyNeed, request: PlatformRequest) -> Principal | None:
+    async def _principal(
+        self, snapshot: Snapshot, need: KeyNeed, request: PlatformRequest
+    ) -> Principal | None:
         """The caller, of the kind of key that the route needs; default deny."""
         if need == "none":
             return None
@@ -81,7 +85,8 @@ class Platform:
         principal: Principal | None = await first(snapshot.hooks.authenticate, credentials)
         if principal is None:
             raise Unauthenticated(
-                "Send an API key: `Authorization: Bearer ...`.", reason="missing_or_invalid_authorization_header"
+                "Send an API key: `Authorization: Bearer ...`.",
+                reason="missing_or_invalid_authorization_header",
             )
         if need == "management" and principal.mode != "management":
             raise Unauthenticated("This route needs a management key.", reason="management_key_required")
@@ -111,7 +116,9 @@ def _match(pattern: str, path: str) -> Mapping[str, str] | None:
     return parameters if len(wanted) == len(given) and all(parameters.values()) else None
 
 
-def _with(request: PlatformRequest, principal: Principal | None, parameters: Mapping[str, str]) -> PlatformRequest:
+def _with(
+    request: PlatformRequest, principal: Principal | None, parameters: Mapping[str, str]
+) -> PlatformRequest:
     return PlatformRequest(
         method=request.method,
         path=request.path,

@@ -56,7 +56,9 @@ ROOT: Final = PlatformRoute(method="GET", path="/", handler=root, key="none")
 def _models(runtime: Runtime, request: PlatformRequest) -> PlatformResponse:
     """GET /gateway/models: what can be called, newest first (contract, section 10.1)."""
     if _words(request, "privacy_scope") not in ([], ["shared"]):
-        raise NotImplementedYet("privacy_scope `team` is not served.", reason="models_privacy_scope_not_implemented")
+        raise NotImplementedYet(
+            "privacy_scope `team` is not served.", reason="models_privacy_scope_not_implemented"
+        )
     limit = _integer(request, "limit", default=50, least=1, most=MAX_LIMIT)
     offset = _integer(request, "offset", default=0, least=0, most=MAX_OFFSET)
     rows = [row for row in map(dict, runtime.snapshot.models) if _wanted(row, request)]
@@ -95,9 +97,7 @@ def _wanted(row: Mapping[str, Any], request: PlatformRequest) -> bool:
 
 def _words(request: PlatformRequest, name: str) -> list[str]:
     """A repeatable query parameter, or one separated by commas or spaces."""
-    return [
-        word for value in request.query.get(name, []) for word in value.replace(",", " ").split() if word
-    ]
+    return [word for value in request.query.get(name, []) for word in value.replace(",", " ").split() if word]
 
 
 def _integer(request: PlatformRequest, name: str, *, default: int, least: int, most: int) -> int:
@@ -107,6 +107,8 @@ def _integer(request: PlatformRequest, name: str, *, default: int, least: int, m
     text = given[-1]
     if not text.isascii() or not text.isdecimal() or not least <= int(text[:9]) <= most:
         raise InvalidRequest(
-            f"`{name}` must be a whole number from {least} to {most}.", param=name, extra={f"max_{name}": most}
+            f"`{name}` must be a whole number from {least} to {most}.",
+            param=name,
+            extra={f"max_{name}": most},
         )
     return int(text)

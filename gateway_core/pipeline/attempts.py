@@ -130,7 +130,9 @@ async def _until_started(exchange: Exchange) -> list[Piece]:
         if data is None:
             if facts.complete:
                 break
-            raise UpstreamCut("The provider ended its stream before the first event.", provider=_provider(exchange))
+            raise UpstreamCut(
+                "The provider ended its stream before the first event.", provider=_provider(exchange)
+            )
         size += len(data)
         if size > HELD_LIMIT and not facts.started:
             raise UpstreamError("The provider sent no event, only filler.", provider=_provider(exchange))
@@ -170,5 +172,3 @@ def _named(error: UpstreamError, exchange: Exchange) -> UpstreamError:
     if error.provider is None:
         error.provider = _provider(exchange)
     return error
-
-

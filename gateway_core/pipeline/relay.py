@@ -185,4 +185,3 @@ def _meta(exchange: Exchange) -> bytes:
     if exchange.answer is None or not exchange.answer.meta:
         return b""
     return b',"meta":' + _encode(exchange.meta())
-

@@ -1,11 +1,11 @@
 """The one place where a request ends: what it cost, who pays, and the record of it, in one settlement.
 
-    phase      the team pays                               what the answer cost us is booked to
-    COMPLETED  the price; 0 if it holds nothing            cost_of_sales; loss if 0 was charged
-    CANCELLED  the price of what was read, else estimated  cost_of_sales
-    CUT        0 (unless the provider: charge_partial)     loss
-    FAILED     0                                           loss, where a provider counted a usage
-    REFUSED    0                                           nothing
+phase      the team pays                               what the answer cost us is booked to
+COMPLETED  the price; 0 if it holds nothing            cost_of_sales; loss if 0 was charged
+CANCELLED  the price of what was read, else estimated  cost_of_sales
+CUT        0 (unless the provider: charge_partial)     loss
+FAILED     0                                           loss, where a provider counted a usage
+REFUSED    0                                           nothing
 """
 
 from collections.abc import Sequence
@@ -48,7 +48,9 @@ async def settle(exchange: Exchange) -> None:
     try:
         await exchange.runtime.ledger.settle(settlement)
     except Exception as error:
-        exchange.runtime.log.error("settlement failed", generation_id=exchange.generation_id, error=repr(error))
+        exchange.runtime.log.error(
+            "settlement failed", generation_id=exchange.generation_id, error=repr(error)
+        )
         raise Internal("The gateway could not record this request; it is not charged.") from error
 
 
@@ -77,7 +79,11 @@ def _suppressed(exchange: Exchange, ended: Phase) -> str | None:
     provider = exchange.snapshot.providers[exchange.attempt.endpoint.provider] if exchange.attempt else None
     if provider is not None and provider.config.charge_partial:
         return None
-    return "incomplete_stream" if exchange.facts is not None and exchange.facts.error is None else "upstream_failure"
+    return (
+        "incomplete_stream"
+        if exchange.facts is not None and exchange.facts.error is None
+        else "upstream_failure"
+    )
 
 
 def _estimate(exchange: Exchange) -> dict[str, int | Decimal]:

@@ -19,7 +19,9 @@ from plugin_sdk.errors import (
 from plugin_sdk.money import Hold, Nanos
 from plugin_sdk.protocol import Answer, RequestView
 
-DEFAULT_OUTPUT_LIMIT: Final = 16_384  # tokens, where neither the request nor the endpoint has one (money.md 6)
+DEFAULT_OUTPUT_LIMIT: Final = (
+    16_384  # tokens, where neither the request nor the endpoint has one (money.md 6)
+)
 
 
 async def admit(exchange: Exchange) -> None:
@@ -96,7 +98,12 @@ async def _read(exchange: Exchange) -> RequestView:
             f"Unknown parameter: {view.unknown[0]}",
             param=view.unknown[0],
             details=[
-                {"message": f"Unknown parameter: {name}", "path": [name], "keyword": "unknown_param", "params": {}}
+                {
+                    "message": f"Unknown parameter: {name}",
+                    "path": [name],
+                    "keyword": "unknown_param",
+                    "params": {},
+                }
                 for name in view.unknown
             ],
         )
@@ -120,12 +127,17 @@ def _candidates(exchange: Exchange, view: RequestView) -> tuple[Endpoint, ...]:
     if found := snapshot.endpoints(view.model, operation):
         return found
     if snapshot.unpriced(view.model, operation):
-        raise PricingNotConfigured(f"The model `{view.model}` has no price here; the operator must set one.", param="model")
+        raise PricingNotConfigured(
+            f"The model `{view.model}` has no price here; the operator must set one.", param="model"
+        )
     if snapshot.knows(view.model):
         raise UnsupportedModelOrEndpoint(
-            f"The model `{view.model}` cannot do {operation}; GET /v1/gateway/models says what can.", param="model"
+            f"The model `{view.model}` cannot do {operation}; GET /v1/gateway/models says what can.",
+            param="model",
         )
-    raise ModelNotFound(f"The model `{view.model}` does not exist here; GET /v1/models lists what does.", param="model")
+    raise ModelNotFound(
+        f"The model `{view.model}` does not exist here; GET /v1/models lists what does.", param="model"
+    )
 
 
 def output_limit(endpoint: Endpoint, view: RequestView) -> int:

@@ -1,0 +1,135 @@
+"""A whole gateway in this process, asked over ASGI as an outside server would: any disconnect, at any message."""
+
+import asyncio
+import contextlib
+import json
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+from gateway_core.app import create_app
+from gateway_core.db.connect import migrate
+from gateway_core.db.stores import Stores
+from plugin_sdk import keys
+from plugin_sdk.money import Nanos
+
+PEPPER = "a pepper for tests"
+PRICE = {"input_text_tokens": "2.50", "output_text_tokens": "10.00"}
+
+
+class Answer(msgspec.Struct, kw_only=True):
+    """What the client got before the end, or before it left."""
+
+    status: int | None = None
+    headers: dict[str, str] = {}
+    body: bytes = b""
+    whole: bool = False
+
+    @property
+    def generation_id(self) -> str:
+        return self.headers["x-generation-id"]
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Driver:
+    """Asks the application; `ask` may leave after some messages, or be cancelled by its caller."""
+
+    def __init__(self, app: Any, key: str, database: Path) -> None:
+        self.app = app
+        self.key = key
+        self.database = database
+
+    async def ask(
+        self, body: Any, *, key: str | None = None, leave_after: int | None = None, **headers: str
+    ) -> Answer:
+        """POST /v1/chat/completions; with `leave_after` the client is gone after so many body messages."""
+        answer = Answer()
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        sent = 0
+        left = asyncio.Event()
+        asked = False
+
+        async def receive() -> dict[str, Any]:
+            nonlocal asked
+            if not asked:
+                asked = True
+                if leave_after == 0:
+                    left.set()
+                return {"type": "http.request", "body": raw, "more_body": False}
+            await left.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: dict[str, Any]) -> None:
+            nonlocal sent
+            if left.is_set():
+                raise OSError("the client is gone")
+            if message["type"] == "http.response.start":
+                answer.status = message["status"]
+                answer.headers = {name.decode(): value.decode() for name, value in message["headers"]}
+                return
+            answer.body += message.get("body", b"")
+            answer.whole = not message.get("more_body")
+            sent += 1
+            if sent == leave_after:
+                left.set()
+                await asyncio.sleep(0)
+
+        found = [(b"authorization", f"Bearer {key or self.key}".encode())]
+        found += [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+        scope = {
+            "type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1",
+            "method": "POST", "scheme": "http", "path": "/v1/chat/completions",
+            "raw_path": b"/v1/chat/completions", "query_string": b"", "root_path": "", "headers": found,
+            "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 1), "extensions": {},
+        }  # fmt: skip
+        await self.app(scope, receive, send)
+        return answer
+
+    def rows(self, query: str) -> list[sqlite3.Row]:
+        """What the database says."""
+        connection = sqlite3.connect(self.database)
+        connection.row_factory = sqlite3.Row
+        try:
+            return connection.execute(query).fetchall()
+        finally:
+            connection.close()
+
+    def settled(self) -> list[sqlite3.Row]:
+        """Each generation with its settlement, after checking that money is conserved and nothing is held twice."""
+        assert self.rows("SELECT SUM(amount) AS total FROM ledger_entries")[0]["total"] == 0
+        wallet = self.rows("SELECT * FROM wallets")[0]
+        entries = self.rows(
+            f"SELECT SUM(amount) AS total FROM ledger_entries WHERE account = 'wallet:{wallet['id']}'"
+        )
+        assert entries[0]["total"] == wallet["balance"]
+        return self.rows(
+            "SELECT g.*, s.outcome, s.charge, s.hold, s.lost, s.delivered_at, s.upstream_finished_at "
+            "FROM generations g LEFT JOIN settlements s ON s.generation_id = g.id ORDER BY g.id"
+        )
+
+
+@contextlib.asynccontextmanager
+async def driver(folder: Path, plugins: dict[str, Any], *, usd: int = 10) -> AsyncIterator[Driver]:
+    """A gateway with one rich team, in `folder`."""
+    database = folder / "gateway.db"
+    url = f"sqlite://{database}"
+    await migrate(url)
+    stores = await Stores.open(url)
+    team = await stores.create_team("rich")
+    key, parts = keys.mint("live")
+    await stores.create_key(team.id, "live", "k", parts.kid, keys.hashed(parts.secret, PEPPER.encode()))
+    await stores.top_up(team.id, "live", Nanos(usd * 1_000_000_000), "manual")
+    await stores.close()
+    path = folder / "gateway.yaml"
+    (folder / "gateway.db.pepper").write_text(PEPPER)
+    path.write_text(yaml.safe_dump({"include": "standard", "gateway": {"database": url}, "plugins": plugins}))
+    app = create_app(path)
+    async with app.test_app():
+        yield Driver(app, key, database)
