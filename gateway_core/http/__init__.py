@@ -1,0 +1,1 @@
+"""The HTTP side that is not the pipeline: Quart, the platform routes."""

@@ -1,0 +1,1 @@
+"""The pipeline: one request from admission to settlement."""
