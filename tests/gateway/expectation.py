@@ -195,7 +195,8 @@ def _message(body: Any) -> str | None:
     inner = body.get("error", body)
     if isinstance(inner, str):
         return inner
-    return inner.get("message") or inner.get("detail")
+    found = inner.get("message") or inner.get("detail")
+    return found if isinstance(found, str) else None
 
 
 def says(actual: str, wanted: str) -> bool:

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from typing_extensions import override
+
 from tests.gateway.exchanges import Exchange
 from tests.gateway.expectation import Expected, differences, expected, kept_body, says
 from tests.gateway.quantities import counted, disagreements
@@ -30,6 +32,7 @@ class Report:
     failures: dict[str, list[str]] = field(default_factory=dict)
     charged: int = 0
 
+    @override
     def __str__(self) -> str:
         lines = [
             f"run {self.run}, passed {self.run - len(self.failures)}, failed {len(self.failures)}",

@@ -45,7 +45,7 @@ def _whole(name: str, body: Any, **request: Any) -> Exchange:
 
 
 def _stream(name: str, *events: Any, done: bool = True, asked: bool = True, **request: Any) -> Exchange:
-    options = {"stream_options": {"include_usage": True}} if asked else {}
+    options: dict[str, Any] = {"stream_options": {"include_usage": True}} if asked else {}
     return _asked(name, sse(*events, done=done), stream=True, **options, **request)
 
 

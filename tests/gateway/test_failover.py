@@ -15,7 +15,7 @@ from tests.gateway.upstream import Received, Script, Upstream, sse
 ERROR = b'{"error": {"message": "It is broken.", "type": "server_error", "code": "broken"}}'
 GOOD_STREAM = sse(chunk("I am"), chunk(" second."), chunk(None, "stop"), usage_event())
 COMMENT = b": alive\n\n"
-EVENTS = {"content_type": "text/event-stream"}
+EVENTS: Any = {"content_type": "text/event-stream"}
 BEGINNING = (sse(chunk("I am"), done=False), sse(chunk(" bro"), done=False))
 
 # What the first provider does, for a request with and without `stream`.
