@@ -235,6 +235,16 @@ async def test_only_so_many_keys_are_remembered_the_oldest_going_first() -> None
     assert services.keys.found == 4
 
 
+async def test_nobody_is_remembered_after_the_plugin_was_shut_down() -> None:
+    services = MemoryServices()
+    gate = await _gate(services)
+    text, _ = _key(services)
+    await _enter(gate, {"x-api-key": text})
+    await gate.shutdown()
+    await _enter(gate, {"x-api-key": text})
+    assert services.keys.found == 2
+
+
 async def test_no_plaintext_of_a_key_is_kept() -> None:
     services = MemoryServices()
     gate = await _gate(services)

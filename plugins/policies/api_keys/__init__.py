@@ -56,6 +56,11 @@ class ApiKeys(Plugin[ApiKeysConfig]):
         services.keys.on_change(self._forget)
 
     @hookimpl
+    async def shutdown(self) -> None:
+        """Forget everyone: after a reload the next snapshot's plugin has a memory of its own."""
+        self._forget()
+
+    @hookimpl
     async def authenticate(self, credentials: Credentials) -> Principal:
         """The caller, from the cache where it can; raise Unauthenticated with the contract's reason."""
         text = _presented(credentials)
