@@ -74,7 +74,8 @@ class GatewayBlock(BaseModel):
         """The file of a SQLite database; None on a server."""
         if not self.database.startswith(SQLITE):
             return None
-        return Path(self.database.removeprefix(SQLITE).partition("?")[0])
+        path = self.database.removeprefix(SQLITE).partition("?")[0]
+        return Path(path[1:] if path.startswith("//") else path)
 
 
 class PluginBlock(BaseModel):

@@ -36,7 +36,6 @@ def _make(path: Path) -> None:
     """Write a new one, whole or not at all: several workers may start at once."""
     if path.exists():
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:

@@ -16,6 +16,7 @@ from gateway_core.host.manager import Loaded, load_plugins
 from gateway_core.host.registry import register
 from gateway_core.host.rows import ModelRow, rows
 from plugin_sdk.context import Endpoint
+from plugin_sdk.keys import DEFAULT_PREFIX
 from plugin_sdk.modality import Operation, Route
 from plugin_sdk.plugin import Plugin
 from plugin_sdk.protocol import Protocol
@@ -53,6 +54,23 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     def knows(self, model: str) -> bool:
         """Whether any provider has this model, for whatever operation."""
         return model in self.offered.names
+
+    @property
+    def key_prefix(self) -> str:
+        """What stands before the mark of every API key: as the plugin that checks keys has it configured."""
+        for plugin in self.plugins:
+            prefix = getattr(plugin.config, "prefix", None)
+            if isinstance(prefix, str) and hasattr(plugin, "authenticate"):
+                return prefix
+        return DEFAULT_PREFIX
+
+    @property
+    def trial_model(self) -> str | None:
+        """A model that simulated credit pays for, to try the gateway with; None if there is none."""
+        for listing in self.offered.listings:
+            if self.providers[listing.provider].simulated:
+                return listing.entry.id
+        return None
 
 
 def build(source: Path | str | Mapping[str, Any] | GatewayConfig | None = None) -> Snapshot:

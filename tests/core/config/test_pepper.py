@@ -11,12 +11,13 @@ from gateway_core.config.problems import ConfigError
 
 
 def sqlite(folder: Path, **environ: str) -> GatewayConfig:
+    (folder / "data").mkdir(exist_ok=True)
     return load({"gateway": {"database": f"sqlite://{folder}/data/gateway.db"}}, environ)
 
 
 def test_the_variable_is_the_pepper(tmp_path: Path) -> None:
     assert sqlite(tmp_path, KEY_PEPPER="salt and").pepper() == b"salt and"
-    assert list(tmp_path.iterdir()) == []
+    assert list((tmp_path / "data").iterdir()) == []
 
 
 def test_another_variable_may_hold_it() -> None:

@@ -28,7 +28,8 @@ def complaints(text: str) -> list[str]:
 @pytest.mark.parametrize(
     ("text", "value"),
     [
-        ("no", "no"), ("on", "on"), ("yes", "yes"), ("true", True), ("False", False), ("null", None), ("~", None),
+        ("no", "no"), ("on", "on"), ("yes", "yes"), ("true", True), ("False", False), ("null", None),
+        ("~", None),
         ("", None), ("012", 12), ("0o17", 15), ("0x1F", 31), ("-7", -7), ("1e3", 1000.0), (".5", 0.5),
         ("1_000", "1_000"),
         ("2026-01-02", "2026-01-02"), ("12:30:45", "12:30:45"), ("'12'", "12"), ("<<", "<<"), ("=", "="),

@@ -1,0 +1,12 @@
+"""The command `gateway`. Every command imports what it needs when it runs: `--help` costs nothing."""
+
+from gateway_core.cli.accounts import keys, teams, wallet
+from gateway_core.cli.books import ledger, migrate
+from gateway_core.cli.describe import check, plugins, schema
+from gateway_core.cli.group import main
+from gateway_core.cli.serve import serve
+
+for _command in (serve, check, schema, plugins, migrate, teams, keys, wallet, ledger):
+    main.add_command(_command)
+
+__all__ = ["main"]
