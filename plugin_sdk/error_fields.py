@@ -1,8 +1,10 @@
 """The contract's flat error fields, beside every protocol's own error object (architecture 14.4)."""
 
-from typing import Any
+from typing import Any, Final
 
 from plugin_sdk.errors import GatewayError
+
+_PROTOCOLS: Final = frozenset({"error", "message", "object", "type", "pricing"})  # theirs to write
 
 
 def flat_fields(error: GatewayError, generation_id: str) -> dict[str, Any]:
@@ -17,6 +19,5 @@ def flat_fields(error: GatewayError, generation_id: str) -> dict[str, Any]:
         fields["reason"] = error.reason
     if error.details:
         fields["details"] = list(error.details)
-    for name, value in error.extra.items():
-        fields.setdefault(name, value)
-    return fields
+    more = {name: value for name, value in error.extra.items() if name not in _PROTOCOLS}
+    return {**more, **fields}

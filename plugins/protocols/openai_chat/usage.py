@@ -120,13 +120,17 @@ def _beside(
 def _share(
     meters: dict[str, int], rest: str, whole: int, parts: list[tuple[str, int]], notes: list[str]
 ) -> None:
-    """Each part gets its share of the whole, the rest what is left. A part above the whole contradicts it.
+    """Each part gets its share of the whole, the rest what is left.
 
-    Parts that only overlap (a cached image is both) are none: the earlier in the list takes what both claim.
+    A cached image is counted twice, and the earlier in the list takes it. But what was read from the cache was
+    not written to it, and sound is no picture: parts of one sort that exceed the whole contradict it.
     """
     left = whole
+    claims = {True: 0, False: 0}
     for name, claimed in parts:
-        if claimed > whole:
+        sort = name.startswith("cached_")
+        claims[sort] += claimed
+        if claimed and claims[sort] > whole:
             notes.append(name)
         if taken := min(claimed, left):
             meters[name] = taken
