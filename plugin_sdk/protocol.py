@@ -183,7 +183,7 @@ class Encoder(ABC):
 class Protocol(ABC):
     """Client side: index, parse, encoder, render_error. Upstream side: patch or build, splice or decoder, read_error."""
 
-    id: ClassVar[str]  # "openai.chat"; equal ids on both sides mean pass-through
+    id: ClassVar[str]  # a name and a dialect, dotted; equal ids on both sides mean pass-through
     operation: ClassVar[str]  # "text.generate"
     pricing_key: ClassVar[str] = "pricing_breakdown"
 

@@ -29,13 +29,14 @@ def serve(options: Options, listen: str | None, workers: int | None, watch: bool
 
     On SQLite and a loopback address the first start makes a team with simulated credit and prints its key.
     """
-    from gateway_core.cli.database import migrated
+    from gateway_core.cli.database import check_folder, migrated
     from gateway_core.host.snapshot import build
     from gateway_core.observe.log import configure
 
     snapshot = build(options.config)
     gateway = snapshot.config.gateway
     configure(gateway.log_level, gateway.log_format)
+    check_folder(gateway.database_file)
     pepper = snapshot.config.pepper()
     asyncio.run(migrated(gateway))
     for warning in snapshot.warnings:

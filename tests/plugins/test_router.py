@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from plugin_sdk.context import Endpoint, RequestContext
-from plugin_sdk.errors import Forbidden, GatewayError, InvalidRequest, NoEndpointLeft
+from plugin_sdk.errors import Forbidden, GatewayError, InvalidRequest, UnsupportedModelOrEndpoint
 from plugin_sdk.plugin import PluginConfig
 from plugins.policies.router import Router
 from tests.plugins.requests import asked, endpoint
@@ -71,9 +71,9 @@ async def test_without_fallbacks_one_endpoint_is_left(field: str) -> None:
 async def test_a_pool_that_a_preference_empties_is_an_error_that_says_who_there_was(
     preferences: dict[str, Any],
 ) -> None:
-    with pytest.raises(NoEndpointLeft, match="a, b") as refused:
+    with pytest.raises(UnsupportedModelOrEndpoint, match="a, b") as refused:
         await _order(preferences, A, B)
-    assert refused.value.status == 503
+    assert refused.value.status == 400
     assert refused.value.param == f"provider.{next(iter(preferences))}"
 
 

@@ -6,7 +6,7 @@ from math import inf, log
 from typing import Any
 
 from plugin_sdk.context import Endpoint, RequestContext
-from plugin_sdk.errors import Forbidden, InvalidRequest, NoEndpointLeft
+from plugin_sdk.errors import Forbidden, InvalidRequest, UnsupportedModelOrEndpoint
 from plugin_sdk.hooks import hookimpl
 from plugin_sdk.plugin import Plugin, PluginConfig
 
@@ -50,7 +50,7 @@ def _kept(pool: Sequence[Endpoint], field: str, providers: set[str]) -> Sequence
     left = [endpoint for endpoint in pool if endpoint.provider in providers]
     if not left:
         offered = ", ".join(sorted({endpoint.provider for endpoint in pool}))
-        raise NoEndpointLeft(
+        raise UnsupportedModelOrEndpoint(
             f"`provider.{field}` leaves no endpoint of this model; it is offered by: {offered}.",
             reason="provider_preferences",
             param=f"provider.{field}",
