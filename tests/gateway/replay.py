@@ -73,7 +73,9 @@ async def _findings(
     wanted = expected(exchange)
     report.kinds[wanted.kind] += 1
     name = upstream.play(f"{exchange.id}-{'exact' if exact else 'spliced'}", _script(exchange))
-    request = {**exchange.request, "model": model_of(exchange.provider), "x_script": name}
+    # `provider` instructs the router that gets it; these named providers of another's.
+    request = {key: value for key, value in exchange.request.items() if key != "provider"}
+    request |= {"model": model_of(exchange.provider), "x_script": name}
     headers = {"x_gateway_passthrough": "exact"} if exact else {}
     answer = await client.chat(json.dumps(request, ensure_ascii=False).encode(), **headers)
     for text in _sent(upstream, name, exchange):

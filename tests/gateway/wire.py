@@ -64,7 +64,9 @@ class Connection:
         """Send one request and read the status and the headers of its answer."""
         if self._writer is None:
             self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port, limit=1 << 20)
-        sent = {"host": f"127.0.0.1:{self._port}", "content-length": str(len(body)), **(headers or {})}
+        sent = {"host": f"127.0.0.1:{self._port}", **(headers or {})}
+        if "transfer-encoding" not in sent:
+            sent["content-length"] = str(len(body))
         lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in sent.items())]
         self._writer.write(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + body)
         return await self._head()
