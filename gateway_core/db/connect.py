@@ -49,6 +49,8 @@ async def database(url: str) -> AsyncIterator[TortoiseContext]:
 async def pending(url: str) -> Sequence[str]:
     """The names of the migrations that this database lacks; all of them where it is empty."""
     async with database(url):
+        # Tortoise takes a database that does not answer for an empty one.
+        await get_connection("default").execute_query("SELECT 1")
         return [step.migration.name for step in await _executor().plan()]
 
 

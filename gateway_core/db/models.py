@@ -170,7 +170,7 @@ class LedgerEntry(Model):
     """One account in a transaction: wallet:<id>, revenue, cost_of_sales, loss, top_up:<source> ..."""
 
     id = fields.BigIntField(primary_key=True)
-    transaction_id = fields.CharField(max_length=ID)
+    transaction_id = fields.CharField(max_length=ID, db_index=True)
     account = fields.CharField(max_length=NAME)
     amount = fields.BigIntField()
 

@@ -34,6 +34,7 @@ class PostgresSession(Session):
     """The session over a connection."""
 
     locking = " FOR UPDATE"
+    snapshot = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection

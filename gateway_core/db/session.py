@@ -19,6 +19,7 @@ class Session(Protocol):
     """
 
     locking: str  # what makes a SELECT lock its rows until the end; SQLite's transaction holds the whole file
+    snapshot: str  # what begins a transaction in which every read sees the same state
 
     async def fetch(self, sql: str, *values: object) -> Sequence[Row]:
         """The rows of a query."""

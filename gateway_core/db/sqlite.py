@@ -21,6 +21,7 @@ from gateway_core.db.session import Durability, Row, Session, Store, Work
 from gateway_core.db.tables import Table
 
 T = TypeVar("T")
+_MEMBERS: Final = "IN (SELECT value FROM json_each(?))"
 LOCK_WAIT: Final = 2.0  # seconds for the file's write lock, before the error goes to whoever may retry
 _CHUNK: Final = (
     64  # rows a statement; smaller chunks are powers of two, so that few statements are ever prepared
@@ -33,6 +34,7 @@ class SqliteSession(Session):
     """The session over a connection; its coroutines never wait."""
 
     locking = ""
+    snapshot = "BEGIN"
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -40,11 +42,11 @@ class SqliteSession(Session):
 
     @override
     async def fetch(self, sql: str, *values: object) -> Sequence[Row]:
-        return self._connection.execute(_sql(sql), [_value(value) for value in values]).fetchall()
+        return self._connection.execute(*_statement(sql, values)).fetchall()
 
     @override
     async def execute(self, sql: str, *values: object) -> int:
-        return self._connection.execute(_sql(sql), [_value(value) for value in values]).rowcount
+        return self._connection.execute(*_statement(sql, values)).rowcount
 
     @override
     async def insert(self, table: Table, rows: Sequence[Row], conflict: str = "") -> int:
@@ -143,6 +145,8 @@ class SqliteStore(Store):
             connection.execute("PRAGMA wal_autocheckpoint=4000")
             connection.execute("PRAGMA journal_size_limit=67108864")
             connection.execute("PRAGMA cache_size=-16000")
+            connection.execute("PRAGMA temp_store=MEMORY")  # else every batch opens a file for its statements' undo
+            connection.execute("PRAGMA busy_timeout=0")  # _begin waits itself
             self._connection = connection
         return self._connection
 
@@ -167,19 +171,15 @@ class SqliteStore(Store):
 def _begin(connection: sqlite3.Connection) -> None:
     """Take the file's write lock, asking often: its holder is done within a millisecond."""
     until = time.monotonic() + LOCK_WAIT
-    connection.execute("PRAGMA busy_timeout=0")
-    try:
-        while True:
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError:
-                if time.monotonic() >= until:
-                    raise
-                time.sleep(_LOCK_POLL)
-            else:
-                return
-    finally:
-        connection.execute(f"PRAGMA busy_timeout={int(LOCK_WAIT * 1000)}")
+    while True:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(_LOCK_POLL)
+        else:
+            return
 
 
 def _run(work: Awaitable[T]) -> T:
@@ -214,16 +214,16 @@ def _chunks(rows: Sequence[Row]) -> list[Sequence[Row]]:
     return chunks
 
 
-def _value(value: object) -> object:
-    """A list goes as JSON, for json_each."""
-    if isinstance(value, list | tuple):
-        return "[" + ",".join(f'"{item}"' for item in value) + "]"  # ids only: nothing to escape
-    return value
-
-
-@lru_cache(256)
-def _sql(sql: str) -> str:
-    return sql.replace("{members}", "IN (SELECT value FROM json_each(?))")
+def _statement(sql: str, values: tuple[object, ...]) -> tuple[str, Sequence[Any]]:
+    """The statement with its list, if it has one, as JSON: ids need no escaping. A list of one is compared directly."""
+    if "{members}" not in sql:
+        return sql, values
+    members = values[-1]
+    if not isinstance(members, list):
+        raise TypeError("the list of {members} comes last")
+    if len(members) == 1:
+        return sql.replace("{members}", "= ?"), (*values[:-1], members[0])
+    return sql.replace("{members}", _MEMBERS), (*values[:-1], '["' + '","'.join(members) + '"]' if members else "[]")
 
 
 @lru_cache(256)

@@ -19,6 +19,7 @@ from gateway_core.db.connect import database
 from gateway_core.db.session import Store
 from gateway_core.db.top_up import top_up, wallet_id
 from gateway_core.db.url import open_store
+from gateway_core.db.verify import Finding, verify
 from gateway_core.ids import Ids, wall_clock
 from plugin_sdk.context import KeyMode
 from plugin_sdk.money import Hold, Nanos
@@ -208,6 +209,10 @@ class Stores:
         row = await models.Wallet.get_or_none(id=wallet_id(team_id, kind))
         return None if row is None else wallet_record(row)
 
+    async def verify(self) -> list[Finding]:
+        """What cannot be true in the ledger of this database; an empty list is a proof."""
+        return await verify(self._url)
+
     async def close(self) -> None:
         """Close every connection."""
         await self.keys.stop()
@@ -251,7 +256,7 @@ def _generation(
     """The contract's record (4.4), and behind it what this gateway adds."""
     usage = json.loads(row.usage)
     output = sum(n for meter, n in usage.items() if meter.startswith("output_") and meter.endswith("_tokens"))
-    throughput = round(output * 1000 / row.generation_ms, 2) if row.generation_ms and output else None
+    throughput = round(output * 1000 / row.generation_ms, 2) if output and row.generation_ms else None
     return {
         "id": row.id,
         "created_at": iso(row.created_at),
@@ -311,5 +316,5 @@ def _attempt(row: models.Attempt) -> dict[str, Any]:
         "latency_ms": row.latency_ms,
         "native_response_id": row.native_id,
         "cost_nanos": row.cost_nanos,
-        "usage": None if row.usage is None else json.loads(row.usage),
+        "usage": json.loads(row.usage) if row.usage else None,
     }

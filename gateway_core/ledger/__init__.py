@@ -1,5 +1,6 @@
 """The ledger: credit in memory, settlements in the database, every charge provable."""
 
+from gateway_core.db.verify import Finding, verify
 from gateway_core.ledger.ledger import Ledger
 from gateway_core.ledger.records import (
     AttemptRecord,
@@ -14,10 +15,12 @@ from gateway_core.ledger.records import (
 __all__ = [
     "AttemptRecord",
     "Begun",
+    "Finding",
     "GenerationRecord",
     "Ledger",
     "LedgerCorrupt",
     "LedgerError",
     "LedgerUnavailable",
     "Settlement",
+    "verify",
 ]

@@ -148,7 +148,7 @@ class Migration(migrations.Migration):
             name="LedgerEntry",
             fields=[
                 ("id", fields.BigIntField(generated=True, primary_key=True, unique=True, db_index=True)),
-                ("transaction_id", fields.CharField(max_length=40)),
+                ("transaction_id", fields.CharField(db_index=True, max_length=40)),
                 ("account", fields.CharField(max_length=200)),
                 ("amount", fields.BigIntField()),
             ],
