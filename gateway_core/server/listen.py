@@ -52,11 +52,11 @@ def url(sock: socket.socket, *, tls: bool) -> str:
     return f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def unbind(sock: socket.socket) -> None:
-    """Close the socket; a Unix one leaves no file behind."""
-    if sock.family == socket.AF_UNIX:
-        Path(sock.getsockname()).unlink(missing_ok=True)
+def unbind(sock: socket.socket, address: str) -> None:
+    """Close the socket, if it is not closed yet; a Unix one leaves no file behind."""
     sock.close()
+    if address.startswith("unix:"):
+        Path(address.removeprefix("unix:")).unlink(missing_ok=True)
 
 
 def _bind_unix(address: str) -> socket.socket:

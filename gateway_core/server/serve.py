@@ -39,4 +39,4 @@ def serve(
         else:
             asyncio.run(Supervisor(settings, [sock], workers, ready).run())
     finally:
-        unbind(sock)
+        unbind(sock, listen)

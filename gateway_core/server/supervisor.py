@@ -105,6 +105,8 @@ class Supervisor:
     def stop(self) -> None:
         """Have every worker drain and stop; at the second call, stop at once."""
         self.stopping = True
+        for sock in self._sockets:  # or clients would still connect, and wait for nobody
+            sock.close()
         if not self.stopped.done():
             self.stopped.set_result(None)
         self._tell(STOP)

@@ -41,6 +41,7 @@ class Worker:
         """Serve until `stop`; `ready` is called once the application has started and accepts."""
         asyncio.get_running_loop().set_exception_handler(_handle)
         self._app = make(self._settings)
+        watch = Watch(self._files())
         sockets = Sockets([], list(self._sockets), [])
         if self._settings.tls:
             sockets = Sockets(list(self._sockets), [], [])
@@ -48,7 +49,7 @@ class Worker:
         async def until_stopped() -> None:
             _settle_memory()
             if self._settings.watch:
-                self._spawn(self._watch())
+                self._spawn(self._follow(watch))
             ready()
             await self._stopping.wait()
 
@@ -79,9 +80,8 @@ class Worker:
             async with self._reloading:
                 await reload()
 
-    async def _watch(self) -> None:
+    async def _follow(self, watch: Watch) -> None:
         """Reload when a file of the configuration changes."""
-        watch = Watch(self._files())
         while True:
             await asyncio.sleep(_WATCH_SECONDS)
             if watch.changed(self._files()):

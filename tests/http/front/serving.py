@@ -1,11 +1,11 @@
-"""A real Hypercorn on loopback with or without the front, and a client that sends exactly what it is given."""
+"""A real Hypercorn on loopback with or without the front, and a client that sends what it is given."""
 
 import asyncio
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, nullcontext, suppress
-from typing import Any
+from typing import Any, cast
 
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.asyncio.run import worker_serve
@@ -105,8 +105,11 @@ async def served(
     with installed(ours) if ours is not None else nullcontext():
         running = asyncio.create_task(
             worker_serve(
-                ASGIWrapper(with_lifespan(app)), config, sockets=sockets, shutdown_trigger=until_stopped
-            )  # type: ignore[arg-type]
+                ASGIWrapper(cast("Any", with_lifespan(app))),
+                config,
+                sockets=sockets,
+                shutdown_trigger=until_stopped,
+            )
         )
         try:
             await asyncio.wait({running, asyncio.create_task(ready.wait())}, return_when="FIRST_COMPLETED")
@@ -217,7 +220,7 @@ async def until(condition: Callable[[], object]) -> None:
 
 async def body_of(receive: Receive) -> bytes:
     """The whole request body, as an application reads it."""
-    body = b""
+    body: bytes = b""
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":

@@ -104,7 +104,7 @@ async def test_an_improper_request_is_refused_and_the_application_never_sees_it(
 
 @pytest.mark.parametrize("name", BROKEN_BODIES)
 async def test_a_broken_body_is_never_taken_for_a_whole_one(name: str) -> None:
-    bodies = []
+    bodies: list[bytes | None] = []
 
     async def app(scope: Message, receive: Receive, send: Send) -> None:
         try:
