@@ -19,6 +19,7 @@ from plugin_sdk.errors import (
 from plugin_sdk.money import Hold, Nanos
 from plugin_sdk.protocol import Answer, RequestView
 
+_SHOWN: Final = 200  # characters of a model's name in an error
 DEFAULT_OUTPUT_LIMIT: Final = (
     16_384  # tokens, where neither the request nor the endpoint has one (money.md 6)
 )
@@ -124,19 +125,20 @@ def _answer(exchange: Exchange, view: RequestView) -> Answer:
 def _candidates(exchange: Exchange, view: RequestView) -> tuple[Endpoint, ...]:
     """The endpoints of the model for this operation; the error says which of the two is unknown."""
     snapshot, operation = exchange.snapshot, exchange.route.operation
+    shown = view.model[:_SHOWN]
     if found := snapshot.endpoints(view.model, operation):
         return found
     if snapshot.unpriced(view.model, operation):
         raise PricingNotConfigured(
-            f"The model `{view.model}` has no price here; the operator must set one.", param="model"
+            f"The model `{shown}` has no price here; the operator must set one.", param="model"
         )
     if snapshot.knows(view.model):
         raise UnsupportedModelOrEndpoint(
-            f"The model `{view.model}` cannot do {operation}; GET /v1/gateway/models says what can.",
+            f"The model `{shown}` cannot do {operation}; GET /v1/gateway/models says what can.",
             param="model",
         )
     raise ModelNotFound(
-        f"The model `{view.model}` does not exist here; GET /v1/models lists what does.", param="model"
+        f"The model `{shown}` does not exist here; GET /v1/models lists what does.", param="model"
     )
 
 
