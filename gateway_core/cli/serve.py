@@ -112,10 +112,13 @@ def _welcome(url: str, key: str, model: str | None) -> str:
     )
     if model is None:
         return text
-    body = json.dumps(
-        {"model": model, "stream": True, "messages": [{"role": "user", "content": "Hello"}]},
-        ensure_ascii=True,
-    )
+    asked = {
+        "model": model,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "messages": [{"role": "user", "content": "Hello"}],
+    }
+    body = json.dumps(asked, ensure_ascii=True)
     return (
         f"{text}\nTry it:\n\n"
         f"  curl -N {url}/v1/chat/completions \\\n"
