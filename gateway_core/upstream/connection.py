@@ -55,9 +55,7 @@ class Connection(asyncio.Protocol):
         for start in range(0, len(body), WRITE_PIECE):
             while self._drained is not None and self.exchange is exchange:
                 await self._drained
-            if (
-                self.exchange is not exchange
-            ):  # failed, or answered before it was all sent: the rest is not wanted
+            if self.exchange is not exchange:  # failed, or answered early: the rest is not wanted
                 return
             self.transport.write(view[start : start + WRITE_PIECE])
         self._unsent = False
@@ -95,9 +93,7 @@ class Connection(asyncio.Protocol):
     @override
     def data_received(self, data: bytes) -> None:
         exchange = self.exchange
-        if (
-            exchange is None
-        ):  # nobody asked: this cannot be an answer, and what follows could be taken for one
+        if exchange is None:  # nobody asked, so this is no answer; what follows must not pass for one either
             self.drop()
             return
         if exchange.state == HEAD:
@@ -117,16 +113,14 @@ class Connection(asyncio.Protocol):
 
     @override
     def eof_received(self) -> None:
-        self.closed = True  # nobody may be given this connection between here and connection_lost
+        self.closed = True  # behind TLS it takes a few turns until the transport itself says so
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
         self.pool.lost(self)
         exchange, self.exchange = self.exchange, None
-        del (
-            self._parser
-        )  # it holds this connection's own methods: a circle that only the collector would break
+        del self._parser  # it holds our own methods: a circle that only the garbage collector would break
         self._let_write()
         if exchange is None or exchange.state >= COMPLETE:
             return

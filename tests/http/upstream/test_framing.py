@@ -195,3 +195,14 @@ async def test_repeated_headers_are_joined_and_names_are_lower_case(upstream: Up
         assert "missing" not in response.headers
         assert repr(response.headers) == "Headers(via, x-text, content-length)"
         response.release()
+
+
+@pytest.mark.parametrize("answer", [CHUNKED, INTERIM], ids=["trailer", "interim"])
+async def test_headers_of_trailers_and_of_interim_answers_are_not_the_answers(
+    upstream: Upstream, answer: bytes
+) -> None:
+    async with serving(answering(answer)) as peer:
+        response = await upstream.send(post(peer.url()), Deadlines())
+        assert len(response.headers) == 1
+        assert not {"x-trailer", "link"} & set(response.headers)
+        response.release()

@@ -53,12 +53,13 @@ async def test_a_connection_that_cannot_be_trusted_again_is_not_kept(
 
 
 async def test_bytes_on_an_idle_connection_are_nobodys_answer(upstream: Upstream) -> None:
-    closed = asyncio.Event()
+    answered, closed = asyncio.Event(), asyncio.Event()
 
     async def script(line: Line) -> None:
         await line.request()
         await line.write(OK)
         if line.number == 1:
+            await answered.wait()
             await line.write(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nother")
             await line.gone()
             closed.set()
@@ -66,6 +67,7 @@ async def test_bytes_on_an_idle_connection_are_nobodys_answer(upstream: Upstream
 
     async with serving(script) as peer:
         assert await fetch(upstream, peer.url()) == b"ok"
+        answered.set()
         await closed.wait()
         assert await fetch(upstream, peer.url()) == b"ok"
         assert peer.connections == 2
