@@ -56,7 +56,7 @@ def fields(request: Conversation, target: Target) -> dict[str, Any]:
     if request.top_k is not None:
         body["top_k"] = request.top_k
     _tools(body, request, own=own)
-    if request.response_format is not None:
+    if request.response_format is not None and (own or request.response_format.kind != "opaque"):
         body["response_format"] = _response_format(request.response_format, own=own)
     _reasoning(body, request, own=own)
     if own:
@@ -220,7 +220,7 @@ def _tool_choice(choice: ToolChoice, *, own: bool) -> Any:
 
 def _response_format(wanted: ResponseFormat, *, own: bool) -> Any:
     if wanted.kind == "opaque":
-        return wanted.native if own else None
+        return wanted.native
     if own and wanted.spelling == "text":
         return wanted.kind
     extra = dict(wanted.extra) if own else {}
