@@ -97,9 +97,9 @@ async def _create_key(options: Options, team_name: str, name: str, mode: KeyMode
     from gateway_core.host.snapshot import build
 
     snapshot = build(options.config)
-    pepper = snapshot.config.pepper()
     async with opened(snapshot.config.gateway) as stores:
         owner = await team(stores, team_name)
+        pepper = snapshot.config.pepper()
         made = await mint(stores, owner.id, mode, name, snapshot.key_prefix, pepper)
     found = {**made, "team": owner.name, "team_id": owner.id}
     options.say(found, f"{made['key']}\n\nThis is the only time it is shown. Its kid is {made['kid']}.")

@@ -19,7 +19,7 @@ async def opened(gateway: GatewayBlock) -> AsyncIterator[Stores]:
     check_folder(gateway.database_file)
     if gateway.database_file is not None and not gateway.database_file.exists():
         raise Refused(f"there is no database {gateway.database_file} yet; run `gateway migrate`")
-    if missing := await pending(gateway.database):
+    if missing := await _pending(gateway):
         raise Refused(f"the database lacks {_listed(missing)}; run `gateway migrate`")
     stores = await Stores.open(gateway.database)
     try:
@@ -45,7 +45,7 @@ async def joined(gateway: GatewayBlock) -> AsyncIterator[Stores]:
 async def migrated(gateway: GatewayBlock) -> None:
     """Migrate an empty database; Refused for one that has data and lacks migrations."""
     check_folder(gateway.database_file)
-    missing = await pending(gateway.database)
+    missing = await _pending(gateway)
     if not missing:
         return
     if not await is_empty(gateway.database):
@@ -64,6 +64,14 @@ async def team(stores: Stores, name: str) -> TeamRecord:
     if found is None:
         raise Refused(f"there is no team called {name!r}; `gateway teams create` makes one")
     return found
+
+
+async def _pending(gateway: GatewayBlock) -> Sequence[str]:
+    try:
+        return await pending(gateway.database)
+    except OSError as error:
+        where = gateway.database.partition("://")[2].rpartition("@")[2].partition("?")[0]
+        raise Refused(f"the database {where} does not answer: {error.strerror or error}") from error
 
 
 def check_folder(file: Path | None) -> None:

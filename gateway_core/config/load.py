@@ -69,10 +69,8 @@ def validated(
     try:
         return model.model_validate(options.plain())
     except ValidationError as error:
-        for found in error.errors(include_url=False, include_input=False):
-            tree, walked = options.find(found["loc"])
-            missing = found["loc"][-1:] if found["type"] == "missing" else ()
-            problems.add(tree.place, (*path, *walked, *map(str, missing)), explained(found, model, walked))
+        for inside, what in explained(error, model, options):
+            problems.add(options.find(inside)[0].place, (*path, *inside), what)
         return None
 
 
@@ -80,9 +78,9 @@ def _from_file(path: Path, problems: Problems) -> Tree | None:
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        problems.add(Place(str(path)), "", f"not UTF-8 (byte {error.start}); save it as UTF-8")
+        problems.add(Place(str(path)), (), f"not UTF-8 (byte {error.start}); save it as UTF-8")
     except OSError as error:
-        problems.add(Place(str(path)), "", f"cannot be read: {error.strerror}")
+        problems.add(Place(str(path)), (), f"cannot be read: {error.strerror}")
     else:
         return parse(text, str(path), problems)
     return None
@@ -91,7 +89,7 @@ def _from_file(path: Path, problems: Problems) -> Tree | None:
 def _with_bases(tree: Tree, within: tuple[str, ...], problems: Problems) -> Tree | None:
     """The tree on top of what it includes."""
     if not isinstance(tree.value, dict):
-        problems.add(tree.place, "", f"a configuration is a mapping with the keys {', '.join(_KEYS)}")
+        problems.add(tree.place, (), f"a configuration is a mapping with the keys {', '.join(_KEYS)}")
         return None
     for name, part in tree.value.items():
         if name not in _KEYS:

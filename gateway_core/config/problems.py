@@ -34,23 +34,21 @@ class Problems:
     """Collects what is wrong, so that an operator reads everything at once."""
 
     def __init__(self) -> None:
-        self._found: dict[tuple[Place, str], list[str]] = {}
+        self._found: dict[tuple[Place, str, str], None] = {}
 
     def __bool__(self) -> bool:
         return bool(self._found)
 
     def __iter__(self) -> Iterator[str]:
-        files = list(dict.fromkeys(place.file for place, _ in self._found))
-        for (place, path), what in sorted(
-            self._found.items(), key=lambda found: (files.index(found[0][0].file), found[0][0].line)
+        files = list(dict.fromkeys(place.file for place, _, _ in self._found))
+        for place, path, what in sorted(
+            self._found, key=lambda found: (files.index(found[0].file), found[0].line)
         ):
-            yield ": ".join(part for part in (str(place), path, "; or ".join(what)) if part)
+            yield ": ".join(part for part in (str(place), path, what) if part)
 
-    def add(self, place: Place, path: Path | str, what: str) -> None:
-        """Note one problem; several at one place become one line."""
-        known = self._found.setdefault((place, path if isinstance(path, str) else dotted(path)), [])
-        if what not in known:
-            known.append(what)
+    def add(self, place: Place, path: Path, what: str) -> None:
+        """Note a problem; the same one twice is one."""
+        self._found[place, dotted(path), what] = None
 
     def raise_if_any(self) -> None:
         """ConfigError with everything noted so far, if anything was."""

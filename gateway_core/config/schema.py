@@ -1,19 +1,25 @@
 """One JSON Schema of the configuration file, with the options of plugins: an editor completes them."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError, PydanticUserError
-from pydantic.json_schema import models_json_schema
+from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
 from gateway_core.config.model import GatewayBlock
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _REFERENCE: Final = {"$ref": "#/$defs/environment"}
 _SWITCH: Final = [{"type": "boolean"}, {"type": "null"}]
-_MODE: Final = "validation"
+_MODE: Final[Literal["validation"]] = "validation"
 _ABOUT: Final = ("title", "description", "default")
+
+
+class _Quiet(GenerateJsonSchema):
+    """A default that is no JSON is left out, without a warning: it is no mistake of the operator's."""
+
+    ignored_warning_kinds = {"skipped-choice", "non-serializable-default"}
 
 
 def schema(plugins: Mapping[str, type[BaseModel]]) -> dict[str, Any]:
@@ -71,7 +77,7 @@ def _blocks(plugins: Mapping[str, type[BaseModel]]) -> tuple[dict[str, Any], dic
         **{name: kind for name, kind in plugins.items() if _has_schema(kind)},
     }
     wanted = [(kind, _MODE) for kind in dict.fromkeys(models.values())]
-    found, whole = models_json_schema(wanted, ref_template="#/$defs/{model}")
+    found, whole = models_json_schema(wanted, ref_template="#/$defs/{model}", schema_generator=_Quiet)
     definitions = {name: _open(part) for name, part in whole.get("$defs", {}).items()}
     blocks: dict[str, Any] = {}
     for name, kind in models.items():
@@ -88,7 +94,7 @@ def _blocks(plugins: Mapping[str, type[BaseModel]]) -> tuple[dict[str, Any], dic
 
 def _has_schema(kind: type[BaseModel]) -> bool:
     try:
-        kind.model_json_schema()
+        kind.model_json_schema(schema_generator=_Quiet)
     except (PydanticInvalidForJsonSchema, PydanticSchemaGenerationError, PydanticUserError):
         return False
     return True

@@ -74,11 +74,11 @@ def parse(text: str, file: str, problems: Problems) -> Tree | None:
         return _Reader(file, problems).read(root, Place(file, 1), ())
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark is not None else 1
-        problems.add(Place(file, line), "", f"not YAML: {error.problem or error.context}")
+        problems.add(Place(file, line), (), f"not YAML: {error.problem or error.context}")
     except yaml.YAMLError as error:
-        problems.add(Place(file, 1), "", f"not YAML: {str(error).splitlines()[0]}")
+        problems.add(Place(file, 1), (), f"not YAML: {str(error).splitlines()[0]}")
     except RecursionError:
-        problems.add(Place(file, 1), "", "nested too deeply, or within itself")
+        problems.add(Place(file, 1), (), "nested too deeply, or within itself")
     return None
 
 

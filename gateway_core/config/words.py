@@ -1,26 +1,45 @@
 """A validator's findings in an operator's words: what is wrong, and what to do."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from typing import Any, get_args
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from gateway_core.config.problems import Path
+from gateway_core.config.tree import Tree
 
-_MISSING = "missing; set it"
+
+def explained(error: ValidationError, model: type[BaseModel], options: Tree) -> Iterator[tuple[Path, str]]:
+    """(path, sentence) of each finding; never the value itself, which may be a secret."""
+    certain: dict[tuple[Path, str], None] = {}
+    branches: dict[Path, list[str]] = {}  # of a union, none of which fits
+    for found in error.errors(include_url=False, include_input=False):
+        inside = options.find(found["loc"])[1]
+        what = _sentence(found, model, inside)
+        if found["type"] == "missing":
+            inside = (*inside, str(found["loc"][-1]))
+        if len(found["loc"]) == len(inside):
+            certain[inside, what] = None
+        else:
+            branches.setdefault(inside, []).append(what)
+    yield from certain
+    places = [*branches, *(inside for inside, _ in certain)]
+    for inside, whats in branches.items():
+        # a branch that got further in says better what is wrong
+        if not any(len(other) > len(inside) and other[: len(inside)] == inside for other in places):
+            yield inside, "; or ".join(dict.fromkeys(whats))
 
 
-def explained(found: ErrorDetails, model: type[BaseModel], walked: Path) -> str:
-    """One finding as a sentence; never the value itself, which may be a secret."""
+def _sentence(found: ErrorDetails, model: type[BaseModel], inside: Path) -> str:
     if found["type"] == "missing":
-        return _MISSING
+        return "missing; set it"
     if found["type"] == "extra_forbidden":
-        inside = _model_at(model, walked[:-1])
-        known = sorted(inside.model_fields) if inside is not None else []
+        block = _model_at(model, inside[:-1])
+        known = sorted(block.model_fields) if block is not None else []
         shown = f"; there is {', '.join(known)}" if known else "; there are no options here"
-        return f"unknown option{nearest(str(walked[-1]) if walked else '', known)}{shown}"
+        return f"unknown option{nearest(str(inside[-1]) if inside else '', known)}{shown}"
     text = found["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
     return text[:1].lower() + text[1:]
 

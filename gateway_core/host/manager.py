@@ -42,7 +42,7 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
 def load_plugins(config: GatewayConfig, problems: Problems) -> Loaded:
     """Build every plugin that can be built; what cannot is in `problems`, all of it."""
     if what := shadowed():
-        problems.add(NOWHERE, "", what)
+        problems.add(NOWHERE, (), what)
     found = discover([block.plugin for block in config.plugins])
     plugins = [plugin for block in config.plugins if (plugin := _built(block, found, problems)) is not None]
     blocks = {block.name: block for block in config.plugins}

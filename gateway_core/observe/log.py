@@ -26,6 +26,9 @@ _KEYS: Final = re.compile(
 )
 
 
+_WORD: Final = re.compile(r"[^\s\"=]+")
+
+
 class Log:
     """A logger of events: `log.info("attempt failed", provider=..., status=...)`."""
 
@@ -82,7 +85,10 @@ class _Text(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line = f"{_time(record)} {record.levelname.lower():<7} {record.getMessage()}"
         trace = getattr(record, "fields", {}).get("trace")
-        return line if trace is None else f"{line}\n{trace}"
+        if trace is None:
+            return line
+        # indented, and without control characters: no line of it can pass for another event
+        return "\n".join((line, *(f"  {_printable(part)}" for part in trace.splitlines())))
 
 
 class _Json(logging.Formatter):
@@ -95,7 +101,11 @@ class _Json(logging.Formatter):
             "event": event,
             "pid": record.process,
         }
-        return json.dumps({**getattr(record, "fields", {}), **head}, ensure_ascii=False, default=str)
+        return json.dumps({**getattr(record, "fields", {}), **head}, default=str)
+
+
+def _printable(text: str) -> str:
+    return "".join(each if each.isprintable() else " " for each in text)
 
 
 def _time(record: logging.LogRecord) -> str:
@@ -122,6 +132,8 @@ def _line(event: str, fields: dict[str, Any]) -> str:
 
 
 def _quoted(value: Any) -> str:
-    """A value as one word: quoted where it has spaces, quotes or line ends in it."""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    return text if re.fullmatch(r"[^\s\"=]+", text) else json.dumps(text, ensure_ascii=False)
+    """A value as one word: quoted where it is more, escaped where it could lead a terminal astray."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=True, default=str)
+    if text.isprintable() and _WORD.fullmatch(text):
+        return text
+    return json.dumps(text, ensure_ascii=not text.isprintable())
