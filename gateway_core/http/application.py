@@ -53,13 +53,14 @@ def application(
 
     async def view(path: str = "") -> Response:
         platform: Platform = app.config["PLATFORM"]
+        body_sent: bytes = await request.get_data(as_text=False)  # type: ignore[assignment]  # typed for both
         status, headers, body = await platform.answer(
             PlatformRequest(
                 method=request.method,
                 path="/" + path,
                 query={name: request.args.getlist(name) for name in request.args},
                 headers={name.lower(): value for name, value in request.headers.items()},
-                body=await request.get_data(as_text=False),
+                body=body_sent,
             )
         )
         return Response(body, status, headers)

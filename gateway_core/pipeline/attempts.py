@@ -10,7 +10,6 @@ from gateway_core.pipeline.pricing import payable_output
 from gateway_core.pipeline.stages import output_limit
 from plugin_sdk.context import Attempt, Endpoint
 from plugin_sdk.errors import (
-    InsufficientFunds,
     NoEndpointLeft,
     UpstreamCut,
     UpstreamError,
@@ -94,11 +93,6 @@ def _clamp(exchange: Exchange, endpoint: Endpoint) -> int | None:
     payable = payable_output(endpoint, view.input_estimate, view.choices, hold.amount)
     if payable is None or payable >= output_limit(endpoint, view):
         return None
-    if exchange.headers.get("x-gateway-fidelity") == "strict":
-        raise InsufficientFunds(
-            f"The credit that is left pays for {payable} output tokens only, and strict fidelity forbids a lower limit.",
-            reason="insufficient_funds",
-        )
     exchange.clamped = "max_tokens"
     return payable
 

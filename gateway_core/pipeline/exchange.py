@@ -12,7 +12,7 @@ from gateway_core.pipeline.pricing import capped, priced
 from gateway_core.pipeline.runtime import Runtime
 from gateway_core.upstream import UpstreamResponse
 from plugin_sdk.context import Attempt, Endpoint, Principal, RequestContext
-from plugin_sdk.errors import GatewayError, UpstreamError
+from plugin_sdk.errors import GatewayError
 from plugin_sdk.modality import Route
 from plugin_sdk.money import Charge, Hold, Nanos, Usage
 from plugin_sdk.protocol import Answer, Facts, Protocol, RequestView, ResponseStream
@@ -136,7 +136,7 @@ class Exchange:
             return None
         return "zero_output_tokens"
 
-    def attempted(self, error: UpstreamError | None, cost: Nanos = Nanos(0)) -> None:
+    def attempted(self, error: GatewayError | None, cost: Nanos = Nanos(0)) -> None:
         """Book the running attempt: how it ended and what it cost us."""
         if self.attempt is None:
             return
@@ -148,7 +148,7 @@ class Exchange:
                 number=self.attempt.number,
                 provider=self.attempt.endpoint.provider,
                 upstream_model=self.attempt.endpoint.upstream_model,
-                status=(error.upstream_status if error is not None else None)
+                status=getattr(error, "upstream_status", None)
                 or (self.response.status if self.response is not None else None),
                 error_code=None if error is None else error.reason or error.code,
                 started_at=self.received_at + int((self.dispatched - self.began) * 1000),

@@ -8,9 +8,10 @@ from gateway_core.pipeline.client import Headers
 from gateway_core.pipeline.exchange import Exchange, Phase
 from gateway_core.pipeline.pricing import pricing_object
 from gateway_core.pipeline.settle import settle
+from gateway_core.upstream import UpstreamResponse
 from plugin_sdk.errors import GatewayError, UpstreamCut, UpstreamError, UpstreamTimeout
 from plugin_sdk.money import Charge
-from plugin_sdk.protocol import End, Facts, Meta, Piece
+from plugin_sdk.protocol import End, Facts, Meta, Piece, Price
 
 AFTER_END: Final = 0.25  # seconds that an upstream gets to end its body after the answer's own end
 
@@ -101,7 +102,10 @@ async def _complete(exchange: Exchange, facts: Facts, tail: bytes, *, ended: boo
         tail += exchange.protocol.end_stream()
     await exchange.client.finish(tail)
     _delivered(exchange)
-    await _drain(exchange)
+    response = exchange.response
+    if response is not None and not response.finished:
+        exchange.response = None  # the next request of this client need not wait for it
+        exchange.runtime.adopt(_drain(response))
 
 
 async def _broken(exchange: Exchange, error: UpstreamError) -> None:
@@ -140,17 +144,16 @@ async def _end_in_error(exchange: Exchange, error: GatewayError) -> None:
     )
 
 
-async def _drain(exchange: Exchange) -> None:
+async def _drain(response: UpstreamResponse) -> None:
     """Give the upstream a moment to end its body, so that its connection can be used again."""
-    response = exchange.response
-    if response is None:
-        return
     response.extend(AFTER_END)
     try:
         while await response.next() is not None:
             pass
     except UpstreamError:
         pass  # the answer is whole and settled; only the connection is lost
+    finally:
+        response.release()
 
 
 def _delivered(exchange: Exchange) -> None:
@@ -173,12 +176,21 @@ async def _filled(exchange: Exchange, pieces: list[Piece]) -> tuple[bytes, bytes
         elif isinstance(piece, Meta):
             into.append(_meta(exchange))
         else:
-            charge = await exchange.price(piece.usage)
-            exchange.shown = True
-            found = pricing_object(charge, suppressed=exchange.suppressed())
-            comma = b"" if piece.empty else b","
-            into.append(b'%s"%s":%s' % (comma, piece.key.encode(), _encode(found)))
+            into.append(await _pricing(exchange, piece))
     return b"".join(before), b"".join(after), into is after
+
+
+async def _pricing(exchange: Exchange, piece: Price) -> bytes:
+    """The member that shows the price so far; nothing where it could not be told."""
+    try:
+        charge = await exchange.price(piece.usage)
+    except Exception as error:  # noqa: BLE001  # a pricing failure is logged and counted, never a 500 (money.md 9)
+        exchange.runtime.log.error("pricing failed", generation_id=exchange.generation_id, error=repr(error))
+        return b""
+    exchange.shown = True
+    found = pricing_object(charge, suppressed=exchange.suppressed())
+    comma = b"" if piece.empty else b","
+    return b'%s"%s":%s' % (comma, piece.key.encode(), _encode(found))
 
 
 def _meta(exchange: Exchange) -> bytes:

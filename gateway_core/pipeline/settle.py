@@ -37,10 +37,13 @@ class _Bill(msgspec.Struct, frozen=True, kw_only=True):
 async def settle(exchange: Exchange) -> None:
     """End the exchange: returns once its settlement is committed. Raises Internal if it could not be."""
     ended = exchange.phase
-    bill = await _bill(exchange, ended)
+    try:
+        bill = await _bill(exchange, ended)
+    except Exception as error:  # noqa: BLE001  # a pricing failure is logged and counted, never a 500 (money.md 9)
+        exchange.runtime.log.error("pricing failed", generation_id=exchange.generation_id, error=repr(error))
+        bill = _Bill(suppressed="pricing_failed")
     if exchange.attempt is not None and len(exchange.attempts) < exchange.attempt.number:
-        error = exchange.error if ended is not Phase.COMPLETED else None
-        exchange.attempted(error, bill.cost)  # type: ignore[arg-type]  # after an attempt only upstream errors end it
+        exchange.attempted(exchange.error if ended is not Phase.COMPLETED else None, bill.cost)
     exchange.to(Phase.SETTLED)
     if exchange.principal is None:
         return  # nobody to record it for

@@ -89,6 +89,8 @@ async def _authenticate(exchange: Exchange) -> Principal:
 async def _read(exchange: Exchange) -> RequestView:
     """The body, read no further than its limit, and a view of it."""
     headers = exchange.headers
+    if headers.get("content-encoding", "identity") != "identity":
+        raise InvalidRequest("Send the body as it is, without a content-encoding.")
     declared = headers.get("content-length", "")
     body = await exchange.client.body(
         exchange.snapshot.config.gateway.body_limit, int(declared) if declared.isdecimal() else None
@@ -161,14 +163,19 @@ def _affordable(exchange: Exchange, routed: tuple[Endpoint, ...]) -> tuple[Endpo
     hold, view = exchange.hold, exchange.view
     if hold is None or view is None or hold.amount >= exchange.worst_case:
         return routed
-    left = tuple(
-        endpoint
-        for endpoint in routed
-        if payable_output(endpoint, view.input_estimate, view.choices, hold.amount) != 0
-    )
+    strict = exchange.headers.get("x-gateway-fidelity") == "strict"
+    left = tuple(endpoint for endpoint in routed if _pays(endpoint, view, hold, whole=strict))
     if not left:
         raise InsufficientFunds(
-            "The credit that is left pays for no output of this request; top up, or send less.",
+            "The credit that is left does not pay for this request as it is, and strict fidelity forbids a lower limit."
+            if strict
+            else "The credit that is left pays for no output of this request; top up, or send less.",
             reason="insufficient_funds",
         )
     return left
+
+
+def _pays(endpoint: Endpoint, view: RequestView, hold: Hold, *, whole: bool) -> bool:
+    """Whether the hold pays for some output at this endpoint, or for all that may come."""
+    payable = payable_output(endpoint, view.input_estimate, view.choices, hold.amount)
+    return payable is None or payable >= (output_limit(endpoint, view) if whole else 1)

@@ -77,6 +77,11 @@ class Exchange:
         self.between = deadlines.between_events or math.inf
         self.sweep.watch(self)
 
+    @property
+    def finished(self) -> bool:
+        """Whether the whole answer has come and been read."""
+        return self.state >= COMPLETE and not self.chunks
+
     def wake(self) -> None:
         """Let the reader look again."""
         waiter = self.waiter
