@@ -1,13 +1,9 @@
 """Pass-through of a stream: the upstream's own events, with the splices of architecture 14.1.
 
-Most chunks of a stream differ only in their text. They begin with the same bytes up to and including the
-id, and a raw newline cannot occur inside a JSON string, so that one `replace` over a block of whole events
-splices them all; whatever is more (a usage, a finish, an error, a first tool call) is told by a few substring
-tests. Everything else goes event by event.
+Blocks of plain chunks are spliced by their bytes; everything else goes event by event.
 """
 
-import re
-from typing import Any, Final
+from typing import Any
 
 from typing_extensions import override
 
@@ -15,18 +11,12 @@ from plugin_sdk.errors import UpstreamError
 from plugin_sdk.json_object import AnswerObject
 from plugin_sdk.protocol import END, Answer, Facts, Piece, ResponseStream
 from plugin_sdk.sse import Event, Frames, read, split
-from plugins.protocols.openai_chat.chunk import Splices, decoded, spliced
+from plugins.protocols.openai_chat.chunk import NATIVE, Splices, decoded, spliced
 from plugins.protocols.openai_chat.errors import failure, failure_in, failure_in_field
+from plugins.protocols.openai_chat.plain import PlainChunks, size_of_text
 from plugins.protocols.openai_chat.read import WholeDecoder
 from plugins.protocols.openai_chat.render import DONE, StreamEncoder
 from plugins.protocols.openai_chat.tap import Tap
-
-# Unescaped quotes cannot stand inside a string: where these bytes occur, they are a name (or a whole value).
-_USAGE: Final = b'"usage"'
-_FINISH: Final = b'"finish_reason"'
-_ERROR: Final = b'"error"'
-_TOOLS: Final = b'"tool_calls"'
-_TEXT = re.compile(rb'"(?:content|reasoning_content|reasoning|arguments)": ?"([^"\\]*+(?:\\.[^"\\]*+)*+)"')
 
 
 class StreamSplice(ResponseStream):
@@ -39,16 +29,14 @@ class StreamSplice(ResponseStream):
         self._frames = Frames()
         self._splices = Splices(answer)
         self._ended = False
-        self._prefix = b""  # how the plain chunks of this stream begin; b"" while not learnt
-        self._spliced_prefix = b""
-        self._no_usage = self._no_finish = b""
+        self._plain = PlainChunks()
 
     @override
     def feed(self, data: bytes) -> list[Piece]:
         block = self._frames.feed(data)
         if not block:
             return []
-        if self._prefix and self._plain(block):
+        if self._plain.all_of(block, tools=self._tap.tools):
             return [self._fast(block)]
         return self._events(block)
 
@@ -93,29 +81,15 @@ class StreamSplice(ResponseStream):
             pieces.append(b"\n\n")
         return _joined(pieces)
 
-    def _plain(self, block: bytes) -> bool:
-        """Whether the block holds nothing but plain chunks, each on a line of its own."""
-        if not block.startswith(self._prefix):
-            return False
-        count = block.count(self._prefix)
-        return (
-            block.count(b"\n") == 2 * count
-            and (count == 1 or block.count(b"\n\n") == count)
-            and block.count(_USAGE) == block.count(self._no_usage)
-            and block.count(_FINISH) == block.count(self._no_finish)
-            and block.find(_ERROR) < 0
-            and (self._tap.tools or block.find(_TOOLS) < 0)
-        )
-
     def _fast(self, block: bytes) -> bytes:
-        if texts := _TEXT.findall(block):
-            self._tap.sized(len(texts[0]) if len(texts) == 1 else sum(map(len, texts)))
-        return block if self._answer.exact else block.replace(self._prefix, self._spliced_prefix)
+        if size := size_of_text(block):
+            self._tap.sized(size)
+        return block if self._answer.exact else self._plain.spliced(block)
 
     def _events(self, block: bytes) -> list[Piece]:
         pieces: list[Piece] = []
         for raw in split(block):
-            if self._prefix and self._plain(raw):
+            if self._plain.all_of(raw, tools=self._tap.tools):
                 pieces.append(self._fast(raw))
             else:
                 self._event(raw, pieces)
@@ -131,6 +105,8 @@ class StreamSplice(ResponseStream):
             pieces.append(raw)
         elif _done(event):
             self.facts.complete = self.facts.started = self._ended = True
+            if self.facts.finish is None:
+                self.facts.finish = "other"
             pieces += [END, raw]
         else:
             self._data(event, event.data, pieces)
@@ -149,15 +125,15 @@ class StreamSplice(ResponseStream):
         self._tap.read(chunk)
         if self._unasked_usage(chunk):
             return
-        if self._answer.exact:
+        learns = self.facts.output and not self._plain.fits(event.raw)
+        if ("choices" not in chunk and "id" not in chunk) or (self._answer.exact and not learns):
             pieces.append(event.raw)
-        elif "choices" in chunk or "id" in chunk:
-            top = AnswerObject(data)
-            pieces += spliced(event, top, self._splices.of(top, chunk, self.facts))
-        else:
-            pieces.append(event.raw)
-        if self.facts.output and not event.raw.startswith(self._prefix or b"\n"):
-            self._learn(event, chunk)
+            return
+        top = AnswerObject(data)
+        splices = self._splices.of(top, chunk, self.facts)
+        pieces += [event.raw] if self._answer.exact else spliced(event, top, splices)
+        if learns and chunk.get("id") and NATIVE not in chunk:
+            self._plain.learn(event.raw, top, self._splices.identity(b""))
 
     def _malformed(self, event: Event, pieces: list[Piece]) -> None:
         """Not JSON: it goes on as it is, for the client to judge; a failure's plain words are a failure."""
@@ -179,22 +155,6 @@ class StreamSplice(ResponseStream):
             and isinstance(chunk.get("usage"), dict)
             and "error" not in chunk
         )
-
-    def _learn(self, event: Event, chunk: dict[str, Any]) -> None:
-        """How plain chunks begin, from one that begins with its id."""
-        raw, native = event.raw, chunk.get("id")
-        found = _ID_FIRST.match(raw)
-        if found is None or not native or "nativeResponseId" in chunk or raw.count(b"\n") != 2:
-            return
-        space = b" " if raw[found.end(1) - 1 : found.end(1)] == b" " else b""
-        self._no_usage = _USAGE + b":" + space + b"null"
-        self._no_finish = _FINISH + b":" + space + b"null"
-        self._prefix = found[0]
-        self._spliced_prefix = found[1] + self._splices.identity(found[2])
-
-
-# A comma behind it, so that the id is whole and another member follows.
-_ID_FIRST = re.compile(rb'(data: ?{"id": ?)("[^"\\]+")(?=,[^\n]*\n\n\Z)')
 
 
 def _done(event: Event) -> bool:

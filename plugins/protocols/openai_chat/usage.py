@@ -122,8 +122,8 @@ def _share(
 ) -> None:
     """Each part gets its share of the whole, the rest what is left.
 
-    A cached image is counted twice, and the earlier in the list takes it. But what was read from the cache was
-    not written to it, and sound is no picture: parts of one sort that exceed the whole contradict it.
+    A cached image is counted twice, and the earlier in the list takes it. But what was read from the cache
+    was not written to it, and sound is no picture: parts of one sort that exceed the whole contradict it.
     """
     left = whole
     claims = {True: 0, False: 0}

@@ -1,6 +1,7 @@
 """A stream passed through: the upstream's own bytes, and the splices."""
 
 import json
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -475,3 +476,49 @@ def test_cutting_a_stream_leaves_no_chunk_behind_longer_than_it_must() -> None:
         stream.feed(one)
     first = CHAT.splice(answer())
     assert first.feed(event(chunk({"content": "a"}))) != []
+
+
+def spaced_out(words: Sequence[str], **dumps: Any) -> bytes:
+    """A stream whose chunks have their id in another place, or their spaces."""
+    plain = [chunk({"content": word}) for word in words]
+    body = [{"choices": one["choices"], "created": 1, "id": NATIVE, "model": one["model"]} for one in plain]
+    last = {**body[0], "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+    return b"".join(f"data:{json.dumps(one, **dumps)}\n\n".encode() for one in [*body, last]) + DONE
+
+
+@pytest.mark.parametrize(
+    "dumps", [{}, {"separators": (",", ":")}, {"sort_keys": True}, {"ensure_ascii": False}]
+)
+def test_an_id_in_any_place_is_spliced_there_and_nowhere_else(dumps: dict[str, Any]) -> None:
+    nested = f'"id":"{NATIVE}","model":"up-1"}}'
+    words = [
+        "a",
+        nested,
+        "b",
+        f'}}, "id": "{NATIVE}", "model": "up-1"}}',
+        f'data: {{"id":"{NATIVE}"',
+        "\u00e9",
+    ]
+    body = spaced_out(words, **dumps)
+    for size in (1, 50, len(body)):
+        found = events(passed(body, size=size)[0])[:-2]
+        assert [one["choices"][0]["delta"]["content"] for one in found] == words
+        assert all((one["id"], one["nativeResponseId"]) == (GENERATION, NATIVE) for one in found)
+
+
+def test_an_id_inside_a_chunk_is_none_of_ours() -> None:
+    def tool(name: str) -> bytes:
+        call = {"index": 0, "id": NATIVE, "function": {"name": name, "arguments": ""}}
+        return event({"choices": [{"index": 0, "delta": {"tool_calls": [call]}}], "id": NATIVE})
+
+    body = b"".join(tool(name) for name in "abcd") + event(chunk({}, "stop")) + DONE
+    for one in events(passed(body)[0])[:4]:
+        assert one["choices"][0]["delta"]["tool_calls"][0]["id"] == NATIVE
+        assert one["id"] == GENERATION
+
+
+def test_a_usage_in_the_middle_of_plain_chunks_is_seen() -> None:
+    parts = [event(chunk({"content": "a"}, usage=None))] * 20
+    parts[11] = event(chunk({"content": "a"}, usage=dict(USAGE)))
+    _, facts = passed(b"".join(parts))
+    assert facts.usage == METERS
