@@ -14,7 +14,7 @@ from gateway_core.http.application import application
 from gateway_core.http.platform import Platform
 from gateway_core.ids import wall_clock
 from gateway_core.ledger import Ledger
-from gateway_core.observe.log import Log
+from gateway_core.observe.log import Log, configure
 from gateway_core.pipeline.lane import Lane
 from gateway_core.pipeline.runtime import Runtime
 from gateway_core.upstream import Upstream
@@ -27,10 +27,16 @@ class Gateway:
     def __init__(self, config_path: Path | None) -> None:
         self._path = config_path
         self._snapshot = build(config_path)
+        configure(self._snapshot.config.gateway.log_level, self._snapshot.config.gateway.log_format)
         self._runtime: Runtime | None = None
         self._stores: Stores | None = None
         self._log = Log("gateway")
         self._reloading = asyncio.Lock()
+
+    def files(self) -> Sequence[Path]:
+        """The configuration's file, for a server that watches it."""
+        path = self._snapshot.config.path
+        return [] if path is None else [path]
 
     async def start(self) -> tuple[Lane, Platform]:
         """Open the database, the ledger and the upstream side; start the plugins."""
@@ -112,5 +118,6 @@ def create_app(config_path: Path | str | None = None) -> Quart:
     """The ASGI application, for our own server or any other; `app.reload()` takes the file in anew."""
     gateway = Gateway(None if config_path is None else Path(config_path))
     app = application(gateway.start, gateway.stop)
-    app.reload = gateway.reload  # type: ignore[attr-defined]
+    app.reload = gateway.reload  # type: ignore[attr-defined]  # the server's worker calls both
+    app.files = gateway.files  # type: ignore[attr-defined]
     return app
