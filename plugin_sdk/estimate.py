@@ -17,7 +17,7 @@ BYTES_PER_FILE_TOKEN: Final = 50
 # the whole value of a member for media: quotes in a text are escaped, so that no prompt can fake one.
 _MEDIA = re.compile(
     rb'"(?:url|image_url|video_url|file_data|data)"\s*+:\s*+'
-    rb'"(?:data:([a-z]+)/[^",]{0,100}+,)?([A-Za-z0-9+/_=\\-]{1024,}+)"'
+    rb'"(?:data:([a-z]+)\\?+/[^",]{0,100}+,)?([A-Za-z0-9+/_=\\-]{1024,}+)"'
 )
 _IMAGES = re.compile(rb'"type"\s*+:\s*+"(?:image_url|input_image|image)"')
 

@@ -463,3 +463,123 @@ def test_any_interleaving_folds_to_the_same_after_decode_and_encode(
 def _said(choice: dict[str, Any]) -> dict[str, Any]:
     """A choice's message; a text that says nothing is as good as none."""
     return {name: value for name, value in choice["message"].items() if value}
+
+
+THOUGHTS = [
+    {"role": "assistant", "content": ""},
+    {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "Hm"}]}]},
+    {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "m."}], "closed": True}]},
+    {"content": [{"type": "text", "text": "O"}, {"type": "text", "text": "K"}, {"type": "odd", "x": 1}]},
+]
+
+
+def test_thinking_in_the_content_is_reasoning_for_everybody_else() -> None:
+    found, facts = deltas(b"".join(event(chunk(one)) for one in THOUGHTS) + event(chunk({}, "stop")) + DONE)
+    assert facts.output
+    start = found[0]
+    assert isinstance(start, Started)
+    found[0] = Started(origin="another.protocol")
+    message = complete(found)["choices"][0]["message"]
+    assert (message["reasoning_content"], message["content"]) == ("Hmm.", "OK")
+
+
+def test_content_as_a_list_folds_into_a_list() -> None:
+    body = b"".join(event(chunk(one)) for one in THOUGHTS) + event(chunk({}, "stop")) + DONE
+    found = json.loads(written(deltas(body)[0], stream=False))
+    assert found["choices"][0]["message"]["content"] == [
+        {"type": "thinking", "thinking": [{"type": "text", "text": "Hmm."}], "closed": True},
+        {"type": "text", "text": "OK"},
+        {"type": "odd", "x": 1},
+    ]
+
+
+def test_a_legacy_function_call_streams_and_folds() -> None:
+    body = b"".join(
+        [
+            event(
+                chunk({"role": "assistant", "content": None, "function_call": {"name": "f", "arguments": ""}})
+            ),
+            event(chunk({"function_call": {"arguments": "{}"}})),
+            event(chunk({}, "function_call")),
+            DONE,
+        ]
+    )
+    found, facts = deltas(body)
+    assert facts.finish == "tool_calls"
+    again = events(written(found))[:-1]
+    assert [one["choices"][0]["delta"].get("function_call") for one in again if one["choices"]] == [
+        {"name": "f", "arguments": ""},
+        {"arguments": "{}"},
+        None,
+    ]
+    whole_body = json.loads(written(found, stream=False))
+    assert whole_body["choices"][0]["message"]["function_call"] == {"name": "f", "arguments": "{}"}
+    assert whole_body["choices"][0]["finish_reason"] == "function_call"
+
+
+def test_spoken_answers_and_logprobs_are_joined() -> None:
+    token = {"token": "a", "logprob": -0.5, "bytes": [97], "top_logprobs": []}
+    parts = [
+        chunk({"role": "assistant", "audio": {"id": "audio_1", "transcript": "Hel"}}),
+        chunk({"audio": {"data": "QUJD", "transcript": "lo"}}),
+        chunk({"audio": {"data": "REVG", "expires_at": 9}}),
+        chunk({"content": "a"}),
+        chunk({"content": "a"}),
+        chunk({}, "stop"),
+    ]
+    for one in parts[3:5]:
+        one["choices"][0]["logprobs"] = {"content": [token], "refusal": None}
+    choice = json.loads(written(deltas(b"".join(map(event, parts)) + DONE)[0], stream=False))["choices"][0]
+    assert choice["message"]["audio"] == {
+        "id": "audio_1",
+        "transcript": "Hello",
+        "data": "QUJDREVG",
+        "expires_at": 9,
+    }
+    assert choice["logprobs"]["content"] == [token, token]
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        b"error: No.\n\n",
+        b"event: error\ndata: No.\n\n",
+        event({"message": "No."}, name="error"),
+        event({"choices": [{"index": 0, "delta": {}, "error": {"message": "No."}}]}),
+    ],
+)
+def test_every_form_of_failure_is_read(failure: bytes) -> None:
+    found, facts = deltas(event(chunk({"content": "a"})) + failure + event(chunk({"content": "b"})))
+    assert isinstance(found[-1], Failed)
+    assert found[-1].error.message == "No."
+    assert facts.error is not None
+    assert sum(isinstance(one, TextDelta) for one in found) == 1
+
+
+def test_a_body_where_a_stream_was_asked_for_is_read_all_the_same() -> None:
+    found, facts = deltas(json.dumps(whole()).encode(), size=5)
+    assert TextDelta(text="Hi") in found
+    assert found[-1] == Finished(reason="stop", native="stop")
+    assert facts.complete
+
+
+def test_odd_members_of_an_answer_break_nothing() -> None:
+    odd = {
+        "index": 0,
+        "delta": {"content": 5, "tool_calls": ["x", {"function": 1}], "images": [3], "annotations": [4]},
+    }
+    body = b"".join(
+        event(one)
+        for one in (
+            {"choices": [7, {"index": "x", "delta": 3}, odd], "usage": [1], "id": 5, "created": "soon"},
+            {"choices": {"a": 1}, "model": 3},
+            {"choices": [{"message": {"content": "late"}, "finish_reason": "stop"}]},
+        )
+    )
+    found, facts = deltas(body + DONE)
+    assert facts.error is None
+    assert isinstance(found[-1], Finished)
+    assert facts.native_id == "5"
+    passing = CHAT.splice(answer())
+    through(passing, [body + DONE])
+    assert passing.facts.native_id == "5"

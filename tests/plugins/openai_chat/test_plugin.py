@@ -1,0 +1,69 @@
+"""The plugin: what it registers, and the models in the shape that the SDK parses."""
+
+from typing import Any
+
+import openai
+import pytest
+from openai.types import Model
+
+from plugin_sdk.errors import ModelNotFound
+from plugin_sdk.plugin import PluginConfig
+from plugin_sdk.routes import PlatformRequest, PlatformRoute
+from plugin_sdk.services import Services
+from plugins.protocols.openai_chat import OpenAIChat, OpenAIChatPlugin
+
+ROWS = [
+    {"model_id": "acme/small", "aliases": ["small"], "release_date": "2026-01-02", "organisation_id": "acme"},
+    {"model_id": "other", "aliases": [], "release_date": None, "organisation_id": None},
+]
+
+
+async def routes() -> tuple[PlatformRoute, PlatformRoute]:
+    plugin = OpenAIChatPlugin("openai_chat", PluginConfig())
+    listed, one = plugin.register_routes()
+    nothing: Any = None
+    services = Services(
+        keys=nothing, wallets=nothing, generations=nothing, clock=lambda: 0, pepper=b"", models=lambda: ROWS
+    )
+    await plugin.startup(services)
+    return listed, one
+
+
+def asked(path: str, **parameters: str) -> PlatformRequest:
+    return PlatformRequest(method="GET", path=path, query={}, headers={}, parameters=parameters)
+
+
+def test_the_protocol_is_registered() -> None:
+    (protocol,) = OpenAIChatPlugin("openai_chat", PluginConfig()).register_protocols()
+    assert isinstance(protocol, OpenAIChat)
+    assert (protocol.id, protocol.operation, protocol.pricing_key) == (
+        "openai.chat",
+        "text.generate",
+        "pricing",
+    )
+    assert protocol.end_stream() == b"data: [DONE]\n\n"
+
+
+async def test_models_are_listed_in_the_shape_of_the_sdk() -> None:
+    listed, _ = await routes()
+    assert (listed.path, listed.key) == ("/models", "any")
+    body = (await listed.handler(asked("/models"))).body
+    assert body["object"] == "list"
+    first, second = (Model.model_validate(one) for one in body["data"])
+    assert (first.id, first.owned_by, first.created) == ("acme/small", "acme", 1767312000)
+    assert (second.id, second.owned_by, second.created) == ("other", "other", 0)
+
+
+async def test_a_model_is_found_by_its_name_or_an_alias() -> None:
+    _, one = await routes()
+    for name in ("acme/small", "small"):
+        assert (await one.handler(asked(f"/models/{name}", id=name))).body["id"] == "acme/small"
+
+
+async def test_an_unknown_model_is_a_404_that_the_sdk_understands() -> None:
+    _, one = await routes()
+    with pytest.raises(ModelNotFound) as caught:
+        await one.handler(asked("/models/none", id="none"))
+    assert one.render_error is not None
+    assert b'"code":"model_not_found"' in one.render_error(caught.value, "G-1")
+    assert openai.NotFoundError.status_code == caught.value.status
