@@ -12,7 +12,12 @@ from plugin_sdk.json_object import AnswerObject
 from plugin_sdk.protocol import END, Answer, Facts, Piece, ResponseStream
 from plugin_sdk.sse import Event, Frames, read, split
 from plugins.protocols.openai_chat.chunk import NATIVE, Splices, decoded, spliced
-from plugins.protocols.openai_chat.errors import failure, failure_in, failure_in_field
+from plugins.protocols.openai_chat.errors import (
+    failure,
+    failure_in,
+    failure_in_field,
+    render_stream_error,
+)
 from plugins.protocols.openai_chat.plain import PlainChunks, size_of_text
 from plugins.protocols.openai_chat.read import WholeDecoder
 from plugins.protocols.openai_chat.render import DONE, StreamEncoder
@@ -98,33 +103,44 @@ class StreamSplice(ResponseStream):
     def _event(self, raw: bytes, pieces: list[Piece]) -> None:
         """One event, whatever it is."""
         event = read(raw)
-        if event.error is not None:
-            self._fail(failure_in_field(event.error))
+        if _done(event) and not self._ended:
+            self._done(raw, pieces)
+        elif self._ended or (self.facts.error is not None and not self._answer.exact):
+            pieces += [raw] if self._ended else []  # nothing follows an error
+        elif event.error is not None:
+            self._fail(failure_in_field(event.error), raw, pieces)
+        elif event.data is None:
             pieces.append(raw)
-        elif event.data is None or self._ended:
-            pieces.append(raw)
-        elif _done(event):
-            self.facts.complete = self.facts.started = self._ended = True
-            if self.facts.finish is None:
-                self.facts.finish = "other"
-            pieces += [END, raw]
         else:
             self._data(event, event.data, pieces)
+
+    def _done(self, raw: bytes, pieces: list[Piece]) -> None:
+        self.facts.complete = self.facts.started = self._ended = True
+        if self.facts.finish is None:
+            self.facts.finish = "other"
+        failed = self.facts.error is not None and not self._answer.exact
+        pieces += [END] if failed else [END, raw]
 
     def _data(self, event: Event, data: bytes, pieces: list[Piece]) -> None:
         chunk = decoded(data)
         if chunk is None:
-            self._malformed(event, pieces)
+            if event.name == "error":
+                self._fail(failure_in_field(data), event.raw, pieces)
+            else:  # it goes on as it is, for the client to judge
+                self.facts.skipped += 1
+                pieces.append(event.raw)
             return
-        if event.name == "error":
-            self._fail(failure(chunk.get("error", chunk)))
-        elif (error := failure_in(chunk)) is not None:
-            self._fail(error)
-        else:
-            self.facts.started = True
         self._tap.read(chunk)
-        if self._unasked_usage(chunk):
+        error = failure(chunk.get("error", chunk)) if event.name == "error" else failure_in(chunk)
+        if error is not None:
+            self._fail(error, event.raw, pieces)
             return
+        self.facts.started = True
+        if not self._unasked_usage(chunk):
+            self._chunk(event, data, chunk, pieces)
+
+    def _chunk(self, event: Event, data: bytes, chunk: dict[str, Any], pieces: list[Piece]) -> None:
+        """A chunk with its splices; the pattern of the plain ones is learnt from it."""
         learns = self.facts.output and not self._plain.fits(event.raw)
         if ("choices" not in chunk and "id" not in chunk) or (self._answer.exact and not learns):
             pieces.append(event.raw)
@@ -135,17 +151,15 @@ class StreamSplice(ResponseStream):
         if learns and chunk.get("id") and NATIVE not in chunk:
             self._plain.learn(event.raw, top, self._splices.identity(b""))
 
-    def _malformed(self, event: Event, pieces: list[Piece]) -> None:
-        """Not JSON: it goes on as it is, for the client to judge; a failure's plain words are a failure."""
-        if event.name == "error":
-            self._fail(failure_in_field(event.data or b""))
-        else:
-            self.facts.skipped += 1
-        pieces.append(event.raw)
-
-    def _fail(self, error: UpstreamError) -> None:
+    def _fail(self, error: UpstreamError, raw: bytes, pieces: list[Piece]) -> None:
+        """The upstream's failure in our words: its own may name our account, or stand where no SDK looks."""
         if self.facts.error is None:
             self.facts.error = error
+        if self._answer.exact:
+            pieces.append(raw)
+            return
+        self._plain = PlainChunks()  # no chunk passes any more
+        pieces.append(render_stream_error(error, self._answer.generation_id, None))
 
     def _unasked_usage(self, chunk: dict[str, Any]) -> bool:
         """A usage-only event that the client did not ask for: our own asking caused it."""

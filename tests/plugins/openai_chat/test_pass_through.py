@@ -333,14 +333,28 @@ def test_a_failure_inside_a_200_is_a_failure_and_starts_nothing(name: str) -> No
 
 
 @pytest.mark.parametrize("name", ERRORS)
-def test_a_failure_after_content_is_forwarded_and_known(name: str) -> None:
-    body = event(chunk({"content": "a"})) * 2 + ERRORS[name]
+@pytest.mark.parametrize("tail", [b"", DONE, event(chunk({"content": "late"})) + DONE])
+def test_a_failure_after_content_ends_the_stream_with_an_error_event(name: str, tail: bytes) -> None:
+    body = event(chunk({"content": "a"})) * 2 + ERRORS[name] + tail
     assert passed(body, exact=True)[0] == body
     found, facts = passed(body)
-    assert b"Overloaded." in found
+    last = events(found)[-1]
+    assert (last["error"]["message"], last["message"], last["object"]) == (
+        "Overloaded.",
+        "Overloaded.",
+        "error",
+    )
+    assert last["generation_id"] == GENERATION
     assert facts.started
     assert facts.error is not None
-    assert DONE not in found
+
+
+def test_a_failure_does_not_tell_whose_account_it_was() -> None:
+    error = {"message": "Rate limit in organization org-0123456789abcdef.", "code": 429}
+    body = event(chunk({"content": "a"})) + event({"error": error, "user_id": "user_0123456789"})
+    found, _ = passed(body)
+    assert b"org-0123" not in found
+    assert b"user_0123" not in found
 
 
 @pytest.mark.parametrize(
