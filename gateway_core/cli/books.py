@@ -4,7 +4,7 @@ import asyncio
 
 import click
 
-from gateway_core.cli.group import Options
+from gateway_core.cli.group import Options, Refused
 
 
 @click.group()
@@ -45,7 +45,10 @@ async def _verify(options: Options) -> bool:
     from gateway_core.cli.database import opened
     from gateway_core.config.load import load
 
-    async with opened(load(options.config).gateway) as stores:
+    gateway = load(options.config).gateway
+    if gateway.database_file is not None and not gateway.database_file.exists():
+        raise Refused(f"there is no database {gateway.database_file}")
+    async with opened(gateway) as stores:
         found = await stores.verify()
     wrong = list(found)
     text = "\n".join(map(str, wrong)) or "the books are right"

@@ -15,12 +15,8 @@ from gateway_core.db.stores import Stores, TeamRecord
 
 @asynccontextmanager
 async def opened(gateway: GatewayBlock) -> AsyncIterator[Stores]:
-    """The stores of a database that has every migration; else Refused, naming `gateway migrate`."""
-    check_folder(gateway.database_file)
-    if gateway.database_file is not None and not gateway.database_file.exists():
-        raise Refused(f"there is no database {gateway.database_file} yet; run `gateway migrate`")
-    if missing := await _pending(gateway):
-        raise Refused(f"the database lacks {_listed(missing)}; run `gateway migrate`")
+    """The stores; an empty database is migrated first, one with data that lacks migrations is Refused."""
+    await migrated(gateway)
     stores = await Stores.open(gateway.database)
     try:
         yield stores

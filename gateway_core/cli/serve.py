@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from shlex import quote
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -123,5 +124,5 @@ def _welcome(url: str, key: str, model: str | None) -> str:
         f"{text}\nTry it:\n\n"
         f"  curl -N {url}/v1/chat/completions \\\n"
         f'    -H "Authorization: Bearer {key}" -H "Content-Type: application/json" \\\n'
-        f"    -d '{body}'\n"
+        f"    -d {quote(body)}\n"
     )
