@@ -108,7 +108,7 @@ class StreamSplice(ResponseStream):
         elif self._ended or (self.facts.error is not None and not self._answer.exact):
             pieces += [raw] if self._ended else []  # nothing follows an error
         elif event.error is not None:
-            self._fail(failure_in_field(event.error), raw, pieces)
+            self._fail(failure_in_field(event.error), event, pieces)
         elif event.data is None:
             pieces.append(raw)
         else:
@@ -125,7 +125,7 @@ class StreamSplice(ResponseStream):
         chunk = decoded(data)
         if chunk is None:
             if event.name == "error":
-                self._fail(failure_in_field(data), event.raw, pieces)
+                self._fail(failure_in_field(data), event, pieces)
             else:  # it goes on as it is, for the client to judge
                 self.facts.skipped += 1
                 pieces.append(event.raw)
@@ -133,7 +133,7 @@ class StreamSplice(ResponseStream):
         self._tap.read(chunk)
         error = failure(chunk.get("error", chunk)) if event.name == "error" else failure_in(chunk)
         if error is not None:
-            self._fail(error, event.raw, pieces)
+            self._fail(error, event, pieces)
             return
         self.facts.started = True
         if not self._unasked_usage(chunk):
@@ -151,15 +151,16 @@ class StreamSplice(ResponseStream):
         if learns and chunk.get("id") and NATIVE not in chunk:
             self._plain.learn(event.raw, top, self._splices.identity(b""))
 
-    def _fail(self, error: UpstreamError, raw: bytes, pieces: list[Piece]) -> None:
+    def _fail(self, error: UpstreamError, event: Event, pieces: list[Piece]) -> None:
         """The upstream's failure in our words: its own may name our account, or stand where no SDK looks."""
         if self.facts.error is None:
             self.facts.error = error
         if self._answer.exact:
-            pieces.append(raw)
+            pieces.append(event.raw)
             return
         self._plain = PlainChunks()  # no chunk passes any more
-        pieces.append(render_stream_error(error, self._answer.generation_id, None))
+        name = b"event: error\n" if event.name == "error" else b""
+        pieces.append(name + render_stream_error(error, self._answer.generation_id, None))
 
     def _unasked_usage(self, chunk: dict[str, Any]) -> bool:
         """A usage-only event that the client did not ask for: our own asking caused it."""
