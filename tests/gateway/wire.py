@@ -53,6 +53,8 @@ class Connection:
         """Send one request and read its whole answer."""
         async with asyncio.timeout(TIMEOUT):
             status, found = await self.begin(method, path, headers=headers, body=body)
+            if status in (204, 304):  # has no body, and says nothing of its length
+                return Answer(status=status, headers=found, body=b"", complete=True)
             body, complete = await Reading(status=status, headers=found, pieces=self.body(found)).rest()
             if not complete or found.get("connection") == "close":
                 self.close()
