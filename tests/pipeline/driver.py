@@ -11,9 +11,11 @@ from typing import Any
 import msgspec
 import yaml
 
-from gateway_core.app import create_app
+from gateway_core.app import Gateway
 from gateway_core.db.connect import migrate
 from gateway_core.db.stores import Stores
+from gateway_core.host.dispatch import HookCall
+from gateway_core.http.application import application
 from plugin_sdk import keys
 from plugin_sdk.money import Nanos
 
@@ -116,8 +118,10 @@ class Driver:
 
 
 @contextlib.asynccontextmanager
-async def driver(folder: Path, plugins: dict[str, Any], *, usd: int = 10) -> AsyncIterator[Driver]:
-    """A gateway with one rich team, in `folder`."""
+async def driver(
+    folder: Path, plugins: dict[str, Any], *, usd: int = 10, **hooks: HookCall
+) -> AsyncIterator[Driver]:
+    """A gateway with one rich team, in `folder`; `hooks` stand where those of one more plugin would."""
     database = folder / "gateway.db"
     url = f"sqlite://{database}"
     await migrate(url)
@@ -130,6 +134,11 @@ async def driver(folder: Path, plugins: dict[str, Any], *, usd: int = 10) -> Asy
     path = folder / "gateway.yaml"
     (folder / "gateway.db.pepper").write_text(PEPPER)
     path.write_text(yaml.safe_dump({"include": "standard", "gateway": {"database": url}, "plugins": plugins}))
-    app = create_app(path)
+    made = Gateway(path)
+    more = {name: (*getattr(made._snapshot.hooks, name), call) for name, call in hooks.items()}
+    made._snapshot = msgspec.structs.replace(
+        made._snapshot, hooks=msgspec.structs.replace(made._snapshot.hooks, **more)
+    )
+    app = application(made.start, made.stop)
     async with app.test_app():
         yield Driver(app, key, database)
