@@ -8,6 +8,7 @@ from gateway_core.ledger.records import (
     GenerationRecord,
     LedgerCorrupt,
     LedgerError,
+    LedgerOverloaded,
     LedgerUnavailable,
     Settlement,
 )
@@ -20,6 +21,7 @@ __all__ = [
     "Ledger",
     "LedgerCorrupt",
     "LedgerError",
+    "LedgerOverloaded",
     "LedgerUnavailable",
     "Settlement",
     "verify",

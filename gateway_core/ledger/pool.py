@@ -11,7 +11,7 @@ from gateway_core.ids import Ids
 from gateway_core.ledger import leases
 from gateway_core.ledger.credit import Holds, Lease, Waiter, Wallet
 from gateway_core.ledger.leases import Granted, InstanceEnded, Wish
-from gateway_core.ledger.records import LedgerError, LedgerUnavailable
+from gateway_core.ledger.records import LedgerError, LedgerOverloaded, LedgerUnavailable
 from gateway_core.ledger.settling import Taken
 from plugin_sdk.errors import InsufficientFunds
 from plugin_sdk.money import NANOS_PER_USD, Hold
@@ -190,7 +190,7 @@ class Pool:
         if wallet is None:
             wallet = self._wallets[wallet_id] = Wallet(wallet_id)
         if len(wallet.waiting) >= WAITERS:
-            raise LedgerUnavailable("too many requests wait for this wallet's credit")
+            raise LedgerOverloaded("too many requests wait for this wallet's credit")
         future: asyncio.Future[Hold] = asyncio.get_running_loop().create_future()
         wallet.waiting.append(Waiter(wanted, minimum, future, grows))
         if wallet.filling is None:

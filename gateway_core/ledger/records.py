@@ -16,7 +16,11 @@ class LedgerError(Exception):
 
 
 class LedgerUnavailable(LedgerError):
-    """The database did not take the commit within its bound, or too much is waiting for it."""
+    """The database did not take the commit within its bound. Whether it did in the end is not known."""
+
+
+class LedgerOverloaded(LedgerError):
+    """Too much waits for the database already; nothing was tried."""
 
 
 class LedgerCorrupt(LedgerError):

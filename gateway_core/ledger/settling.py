@@ -14,6 +14,7 @@ from plugin_sdk.money import NANOS_PER_USD
 
 OVER_HOLD: Final = "over_hold"
 _encode: Final = msgspec.json.Encoder(decimal_format="number").encode
+_encode_card: Final = msgspec.json.Encoder().encode  # prices are Decimal strings (money.md 1)
 _EMPTY: Final = "[]"
 
 # An abandoned one was given up by recovery while its process still lived: its true end replaces that.
@@ -86,7 +87,7 @@ async def settle(
         attempts += _attempt_rows(record)
         card = settlement.card
         if card is not None and card.id not in known_cards:
-            cards[card.id] = (card.id, _encode(card).decode(), settlement.settled_at)
+            cards[card.id] = (card.id, _encode_card(card).decode(), settlement.settled_at)
     if await session.insert(SETTLEMENTS, settlements, _ONCE) != len(settlements):
         raise Replayed
     await book.save()

@@ -17,6 +17,7 @@ from gateway_core.ledger.records import (
     GenerationRecord,
     LedgerCorrupt,
     LedgerError,
+    LedgerOverloaded,
     LedgerUnavailable,
     Settlement,
 )
@@ -86,7 +87,7 @@ class Writer:
     def settle(self, posting: Posting) -> None:
         """Queue a settlement; refuse it at once if too many wait."""
         if self._closing or len(self._postings) >= QUEUE:
-            error = LedgerUnavailable("too many settlements wait for the database; it is too slow or down")
+            error = LedgerOverloaded("too many settlements wait for the database; it is too slow or down")
             self._resolve(posting, error)
             return
         self._postings.append(posting)

@@ -1,0 +1,23 @@
+"""A migrated SQLite database for each test, copied from one that was migrated once."""
+
+import asyncio
+import shutil
+from pathlib import Path
+
+import pytest
+
+from gateway_core.db.connect import migrate
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("ledger") / "empty.db"
+    asyncio.run(migrate(f"sqlite:///{path}"))
+    return path
+
+
+@pytest.fixture
+def url(migrated: Path, tmp_path: Path) -> str:
+    path = tmp_path / "gateway.db"
+    shutil.copy(migrated, path)
+    return f"sqlite:///{path}"
