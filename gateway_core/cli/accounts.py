@@ -167,7 +167,8 @@ async def _show(options: Options, team_name: str, kind: str) -> None:
         "available_nanos": available,
         "currency": "USD",
     }
-    text = f"{owner.name}: {usd(balance)}, of which {usd(available)} is not set aside"
+    simulated = " of simulated credit" if found is not None and found.kind == "test" else ""
+    text = f"{owner.name}: {usd(balance)}{simulated}, of which {usd(available)} is not set aside"
     options.say(shown, f"{owner.name} has no {kind} wallet yet" if found is None else text)
 
 

@@ -31,13 +31,14 @@ def verify(options: Options) -> None:
 
 
 async def _migrate(options: Options) -> None:
-    from gateway_core.cli.database import check_folder
+    from gateway_core.cli.database import answering, check_folder
     from gateway_core.config.load import load
     from gateway_core.db.connect import migrate as apply
 
     gateway = load(options.config).gateway
     check_folder(gateway.database_file)
-    applied = list(await apply(gateway.database))
+    with answering(gateway):
+        applied = list(await apply(gateway.database))
     options.say({"applied": applied}, "\n".join(f"applied {name}" for name in applied) or "nothing to do")
 
 

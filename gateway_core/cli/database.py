@@ -1,7 +1,7 @@
 """The database as commands find it: migrated or refused, and its stores."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 from tortoise.context import get_current_context
@@ -41,12 +41,13 @@ async def joined(gateway: GatewayBlock) -> AsyncIterator[Stores]:
 async def migrated(gateway: GatewayBlock) -> None:
     """Migrate an empty database; Refused for one that has data and lacks migrations."""
     check_folder(gateway.database_file)
-    missing = await _pending(gateway)
-    if not missing:
-        return
-    if not await is_empty(gateway.database):
-        raise Refused(f"the database has data and lacks {_listed(missing)}; run `gateway migrate`")
-    await migrate(gateway.database)
+    with answering(gateway):
+        missing = await pending(gateway.database)
+        if not missing:
+            return
+        if not await is_empty(gateway.database):
+            raise Refused(f"the database has data and lacks {_listed(missing)}; run `gateway migrate`")
+        await migrate(gateway.database)
 
 
 async def is_unused(team_name: str) -> bool:
@@ -62,9 +63,11 @@ async def team(stores: Stores, name: str) -> TeamRecord:
     return found
 
 
-async def _pending(gateway: GatewayBlock) -> Sequence[str]:
+@contextmanager
+def answering(gateway: GatewayBlock) -> Iterator[None]:
+    """Refused, with the database's address and without its password, where it does not answer."""
     try:
-        return await pending(gateway.database)
+        yield
     except OSError as error:
         where = gateway.database.partition("://")[2].rpartition("@")[2].partition("?")[0]
         raise Refused(f"the database {where} does not answer: {error.strerror or error}") from error

@@ -117,7 +117,10 @@ def hoisted(arguments: list[str]) -> list[str]:
         elif word == _FLAG or word.startswith(_WITH_VALUE + "="):
             front.append(word)
         elif word == _WITH_VALUE:
-            front += [word, *([value] if (value := next(left, None)) is not None else [])]
+            value = next(left, None)
+            if value is None:
+                raise click.BadOptionUsage(word, f"option {word} needs a file")
+            front += [word, value]
         else:
             rest.append(word)
     return front + rest

@@ -9,7 +9,7 @@ import pytest
 from gateway_core.config.problems import ConfigError
 from gateway_core.host.discover import discover, offers, shadowed
 from gateway_core.host.snapshot import build
-from tests.core.host.conftest import Install
+from tests.core.conftest import Install
 
 
 def errors(*names: str, **blocks: dict[str, object]) -> tuple[str, ...]:

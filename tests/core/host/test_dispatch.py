@@ -8,7 +8,7 @@ import pytest
 from gateway_core.config.problems import ConfigError
 from gateway_core.host.dispatch import adapted, all_, chain, first
 from gateway_core.host.snapshot import Snapshot, build
-from tests.core.host.conftest import Install
+from tests.core.conftest import Install
 
 
 def answering(answer: Any, calls: list[Any]) -> Callable[..., Awaitable[Any]]:

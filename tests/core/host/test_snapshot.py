@@ -8,7 +8,7 @@ import pytest
 from gateway_core.config.problems import ConfigError
 from gateway_core.host.snapshot import Snapshot, build
 from plugin_sdk.money import charge
-from tests.core.host.conftest import Install
+from tests.core.conftest import Install
 
 TEXT = "text.generate"
 PRICED = {"input_text_tokens": "1", "output_text_tokens": "2"}
