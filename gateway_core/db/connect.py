@@ -38,12 +38,20 @@ def config(url: str) -> dict[str, Any]:
 
 @asynccontextmanager
 async def database(url: str) -> AsyncIterator[TortoiseContext]:
-    """Tortoise's models bound to this database, in every task of the process, until the block ends."""
-    context = TortoiseContext()
-    async with context:
-        # The fallback: requests run in tasks that were not started from here.
-        await context.init(config=config(url), _enable_global_fallback=True)
+    """Tortoise's models bound to this database, in the task that runs this block."""
+    async with TortoiseContext() as context:
+        await context.init(config=config(url))
         yield context
+
+
+async def connect(url: str) -> TortoiseContext:
+    """Tortoise's models bound to this database in every task of the process, until `close_connections()`.
+
+    One at a time: requests run in tasks that know nothing of the one that opened the database.
+    """
+    with TortoiseContext() as context:  # left at once: what stays is the process-wide fallback
+        await context.init(config=config(url), _enable_global_fallback=True)
+    return context
 
 
 async def pending(url: str) -> Sequence[str]:

@@ -15,7 +15,7 @@ from tortoise.transactions import in_transaction
 from typing_extensions import override
 
 from gateway_core.db import models
-from gateway_core.db.connect import database
+from gateway_core.db.connect import connect
 from gateway_core.db.session import Store
 from gateway_core.db.top_up import top_up, wallet_id
 from gateway_core.db.url import open_store
@@ -166,8 +166,10 @@ class Stores:
     @classmethod
     async def open(cls, url: str) -> Self:
         """The stores of a migrated database."""
+        context = await connect(url)
         stack = contextlib.AsyncExitStack()
-        return cls(url, stack, await stack.enter_async_context(database(url)))
+        stack.push_async_callback(context.close_connections)
+        return cls(url, stack, context)
 
     def wallets(self, holder: Holder) -> Wallets:
         """The wallet store over this process's ledger."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from gateway_core.db.connect import migrate
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("ledger") / "empty.db"
-    asyncio.run(migrate(f"sqlite:///{path}"))
+    with ThreadPoolExecutor() as threads:  # a test's own loop may be running
+        threads.submit(asyncio.run, migrate(f"sqlite:///{path}")).result()
     return path
 
 

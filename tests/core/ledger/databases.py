@@ -1,0 +1,47 @@
+"""A database of either kind, for the tests that must hold on both."""
+
+import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from gateway_core.db.connect import migrate
+from gateway_core.db.session import Session
+from gateway_core.db.url import open_store
+
+SERVER = os.environ.get("TEST_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432")
+
+
+@asynccontextmanager
+async def postgres() -> AsyncIterator[str]:
+    """A migrated database on the local server, dropped at the end; skips where there is no server."""
+    try:
+        server = await asyncpg.connect(f"{SERVER}/postgres", timeout=2)
+    except (OSError, TimeoutError, asyncpg.PostgresError) as error:
+        pytest.skip(f"no PostgreSQL at {SERVER}: {error}")
+    name = f"gw_test_{uuid4().hex[:12]}"
+    await server.execute(f"CREATE DATABASE {name}")
+    try:
+        url = f"{SERVER}/{name}"
+        await migrate(url)
+        yield url
+    finally:
+        await server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        await server.close()
+
+
+async def fetch(url: str, sql: str, *values: object) -> Sequence[Any]:
+    """Rows of either kind of database, as tuples."""
+    store = open_store(url, "full")
+
+    async def work(session: Session) -> Sequence[Any]:
+        return [tuple(row) for row in await session.fetch(sql, *values)]
+
+    try:
+        return await store.read(work)
+    finally:
+        await store.close()
