@@ -65,12 +65,13 @@ async def send_stream(exchange: Exchange, pieces: list[Piece]) -> None:
         raise RuntimeError("nothing to relay")
     await client.start(200, headers(exchange, _EVENTS))
     facts = stream.facts
+    exact = exchange.answer is not None and exchange.answer.exact
     try:
         while True:
             out, tail, ended = await _filled(exchange, pieces)
             if out:
                 await client.write(out)
-            if ended:
+            if ended or (facts.error is not None and not exact):
                 break
             data = await response.next()
             if data is None:
@@ -121,16 +122,15 @@ async def _broken(exchange: Exchange, error: UpstreamError) -> None:
 
 
 async def _failed(exchange: Exchange, error: UpstreamError, tail: bytes) -> None:
-    """The upstream said in its stream that it failed, and the client has read it: record it, take no money."""
+    """The upstream said in its stream that it failed: record it, take no money, say it in the last event."""
     exchange.error = error
     exchange.finished_at = exchange.runtime.clock()
     exchange.to(Phase.CUT)
     await settle(exchange)
-    if exchange.shown and exchange.answer is not None and not exchange.answer.exact:
+    if exchange.answer is not None and exchange.answer.exact:
+        await exchange.client.finish(tail)  # the upstream's own words have passed
+    else:
         await _end_in_error(exchange, error)
-        return
-    await exchange.client.finish(tail)
-    _delivered(exchange)
 
 
 async def _end_in_error(exchange: Exchange, error: GatewayError) -> None:

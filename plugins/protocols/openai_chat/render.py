@@ -22,7 +22,6 @@ from plugin_sdk.text import (
 )
 from plugins.protocols.openai_chat.chunk import PRICING
 from plugins.protocols.openai_chat.content import write_call
-from plugins.protocols.openai_chat.errors import render_stream_error
 from plugins.protocols.openai_chat.words import Writer, logprobs
 
 DONE: Final = b"data: [DONE]\n\n"
@@ -51,8 +50,7 @@ class StreamEncoder(Encoder):
         elif isinstance(delta, UsageDelta):
             self._writer.usage = delta
         elif isinstance(delta, Failed):
-            self._over = True
-            return [render_stream_error(delta.error, self._answer.generation_id, None)]
+            self._over = True  # the core says it, in an event of render_stream_error
         elif isinstance(delta, Finished):
             return self._finish(delta)
         else:

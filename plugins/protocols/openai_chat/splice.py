@@ -16,7 +16,6 @@ from plugins.protocols.openai_chat.errors import (
     failure,
     failure_in,
     failure_in_field,
-    render_stream_error,
 )
 from plugins.protocols.openai_chat.plain import PlainChunks, size_of_text
 from plugins.protocols.openai_chat.read import WholeDecoder
@@ -103,10 +102,12 @@ class StreamSplice(ResponseStream):
     def _event(self, raw: bytes, pieces: list[Piece]) -> None:
         """One event, whatever it is."""
         event = read(raw)
-        if _done(event) and not self._ended:
+        if self.facts.error is not None and not self._answer.exact:
+            return  # nothing follows an error
+        if self._ended:
+            pieces.append(raw)
+        elif _done(event):
             self._done(raw, pieces)
-        elif self._ended or (self.facts.error is not None and not self._answer.exact):
-            pieces += [raw] if self._ended else []  # nothing follows an error
         elif event.error is not None:
             self._fail(failure_in_field(event.error), event, pieces)
         elif event.data is None:
@@ -118,8 +119,7 @@ class StreamSplice(ResponseStream):
         self.facts.complete = self.facts.started = self._ended = True
         if self.facts.finish is None:
             self.facts.finish = "other"
-        failed = self.facts.error is not None and not self._answer.exact
-        pieces += [END] if failed else [END, raw]
+        pieces += [END, raw]
 
     def _data(self, event: Event, data: bytes, pieces: list[Piece]) -> None:
         chunk = decoded(data)
@@ -152,15 +152,12 @@ class StreamSplice(ResponseStream):
             self._plain.learn(event.raw, top, self._splices.identity(b""))
 
     def _fail(self, error: UpstreamError, event: Event, pieces: list[Piece]) -> None:
-        """The upstream's failure in our words: its own may name our account, or stand where no SDK looks."""
+        """The upstream's failure. The core says it in our words: its own may name our account."""
         if self.facts.error is None:
             self.facts.error = error
         if self._answer.exact:
             pieces.append(event.raw)
-            return
         self._plain = PlainChunks()  # no chunk passes any more
-        name = b"event: error\n" if event.name == "error" else b""
-        pieces.append(name + render_stream_error(error, self._answer.generation_id, None))
 
     def _unasked_usage(self, chunk: dict[str, Any]) -> bool:
         """A usage-only event that the client did not ask for: our own asking caused it."""

@@ -334,19 +334,22 @@ def test_a_failure_inside_a_200_is_a_failure_and_starts_nothing(name: str) -> No
 
 @pytest.mark.parametrize("name", ERRORS)
 @pytest.mark.parametrize("tail", [b"", DONE, event(chunk({"content": "late"})) + DONE])
-def test_a_failure_after_content_ends_the_stream_with_an_error_event(name: str, tail: bytes) -> None:
-    body = event(chunk({"content": "a"})) * 2 + ERRORS[name] + tail
+def test_a_failure_after_content_is_left_to_the_core_and_nothing_follows_it(name: str, tail: bytes) -> None:
+    before = event(chunk({"content": "a"})) * 2
+    body = before + ERRORS[name] + tail
     assert passed(body, exact=True)[0] == body
     found, facts = passed(body)
-    last = events(found)[-1]
-    assert (last["error"]["message"], last["message"], last["object"]) == (
+    assert len(events(found)) == 2
+    assert facts.started
+    assert facts.error is not None
+    last = CHAT.render_stream_error(facts.error, GENERATION, b'{"total_nanos":0}')
+    (said,) = events(last)
+    assert (said["error"]["message"], said["message"], said["object"]) == (
         "Overloaded.",
         "Overloaded.",
         "error",
     )
-    assert last["generation_id"] == GENERATION
-    assert facts.started
-    assert facts.error is not None
+    assert (said["generation_id"], said["pricing"]) == (GENERATION, {"total_nanos": 0})
 
 
 def test_a_failure_does_not_tell_whose_account_it_was() -> None:
