@@ -1,5 +1,7 @@
 """`gateway migrate`, `teams`, `keys`, `wallet` and `ledger verify`, on a database of one test."""
 
+import asyncio
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -7,17 +9,33 @@ from typing import Any
 
 import pytest
 
+from gateway_core.cli.database import opened
+from gateway_core.config.model import GatewayBlock
 from plugin_sdk import keys
 from tests.core.cli.conftest import Run, found
 
 PEPPER = "a pepper for tests"
 
 
+@pytest.fixture(scope="session")
+def seeded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated database with one team, made once."""
+    file = tmp_path_factory.mktemp("seeded") / "gateway.db"
+
+    async def make() -> None:
+        async with opened(GatewayBlock(database=f"sqlite://{file}")) as stores:
+            await stores.create_team("acme")
+
+    asyncio.run(make())
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return file
+
+
 @pytest.fixture
-def team(run: Run) -> str:
-    """A team in a migrated database."""
-    assert run("migrate").exit_code == 0
-    assert run("teams", "create", "acme").exit_code == 0
+def team(run: Run, seeded: Path, tmp_path: Path) -> str:
+    """A team in a database of this test."""
+    shutil.copy(seeded, tmp_path / "gateway.db")
     return "acme"
 
 
