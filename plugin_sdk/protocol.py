@@ -100,7 +100,7 @@ class Facts:
     usage       disjoint meters, merged field by field over the stream; None: the upstream gave none so far
     finish      the normalised finish reason, None while unknown
     complete    the protocol's end was seen; an upstream that closes before it has CUT the answer
-    error       a failure inside a 200: nothing of it is among the pieces (but in exact mode), the core ends with it
+    error       a failure inside a 200: the core says it in the last event; its own bytes pass in exact mode only
     output      any text, tool call or media came (zero-output answers are not charged)
     output_estimate  output tokens by a rough count of bytes, for an answer whose usage never came
     native_id   the upstream's own id, the first seen

@@ -157,6 +157,8 @@ class StreamSplice(ResponseStream):
             self.facts.error = error
         if self._answer.exact:
             pieces.append(event.raw)
+        elif event.name == "error":
+            pieces.append(b"event: error\n")  # of the event that the core writes next
         self._plain = PlainChunks()  # no chunk passes any more
 
     def _unasked_usage(self, chunk: dict[str, Any]) -> bool:
