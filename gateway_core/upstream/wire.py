@@ -48,10 +48,6 @@ class Wire:
         response = UpstreamResponse(self._loop, self._sweep, ends, head_only=head_only)
         return await _ask(connection, response, head, body, deadlines)
 
-    def pool(self, origin: Origin) -> Pool | None:
-        """The pool of an origin, if it has one."""
-        return self._pools.get(origin.key)
-
     async def close(self) -> None:
         """Close every connection."""
         pools = list(self._pools.values())
