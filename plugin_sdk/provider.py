@@ -1,7 +1,7 @@
 """A provider: where it is, what it speaks, how a request is signed, what its failures mean."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Final, Literal, TypeVar
 
 import httpx
 import msgspec
@@ -13,9 +13,11 @@ from plugin_sdk.plugin import Plugin, PluginConfig
 from plugin_sdk.protocol import UpstreamRequest
 from plugin_sdk.upstream_errors import classify
 
+SHORTEST_SECRET: Final = 6  # characters; `none` and its like are words, not keys
+
 
 class Deadlines(PluginConfig):
-    """Seconds; 0 means none. `first_event` is to the first data that is not a comment, `total` covers everything."""
+    """Seconds; 0 means none. `first_event` ends with the first data that is not a comment; `total` is for all."""
 
     connect: float = Field(default=10.0, ge=0)
     first_event: float = Field(default=120.0, ge=0)
@@ -52,7 +54,7 @@ class Provider(Plugin[C]):
     catalogue: ClassVar[str] = "models.yaml"  # beside the plugin's own module; absent is fine
 
     def sign(self, request: UpstreamRequest) -> UpstreamRequest:
-        """The request with this provider's credentials: a Bearer token, unless overridden or `api_key: none`."""
+        """The request with this provider's credential: a Bearer token, or nothing for `api_key: none`."""
         key = self.config.api_key
         if key is None or key.get_secret_value() in ("", "none"):
             return request
@@ -62,6 +64,9 @@ class Provider(Plugin[C]):
 
     def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
         """What a failed answer means; the default reads every shape of error object seen in the wild."""
+        key = self.config.api_key
+        if key is not None and len(secret := key.get_secret_value().encode()) >= SHORTEST_SECRET:
+            body = body.replace(secret, b"[redacted]")  # whatever it looks like
         return classify(status, headers, body, provider=self.name)
 
     def transport(self) -> httpx.AsyncBaseTransport | None:
