@@ -227,7 +227,7 @@ class NoEndpointLeft(ServerError):
 
 
 class UpstreamError(GatewayError):
-    """The provider's failure. `upstream_status` and `upstream_code` are what it said; its body is never echoed."""
+    """The provider's failure: its `upstream_status` and `upstream_code`; the body is never echoed."""
 
     status = 502
     code = "upstream_error"

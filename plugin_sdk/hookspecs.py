@@ -1,8 +1,8 @@
 """Every hook of the gateway, in the order it is called.
 
-Two families. REGISTRATION hooks are plain functions, called once at start-up by pluggy itself. LIFESPAN and PIPELINE
-hooks are `async def`; the core awaits them one at a time, in the order of the YAML file. The docstring's first word
-says how the answers combine: FIRST, ALL or CHAIN.
+Two families. REGISTRATION hooks are plain functions, called once at start-up by pluggy itself. LIFESPAN and
+PIPELINE hooks are `async def`; the core awaits them one at a time, in the order of the YAML file. The
+docstring's first word says how the answers combine: FIRST, ALL or CHAIN.
 """
 
 from collections.abc import Sequence
@@ -83,7 +83,10 @@ async def transform(ctx: RequestContext, attempt: Attempt, request: Any) -> Any 
 
 @hookspec
 async def price(ctx: RequestContext, attempt: Attempt, usage: Usage, charge: Charge) -> Charge | None:
-    """CHAIN charge. Change what the price card says (markup, discount); pure, may run more than once a request."""
+    """CHAIN charge.
+
+    Change what the price card says (markup, discount); pure, may run more than once a request.
+    """
 
 
 @hookspec

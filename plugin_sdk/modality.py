@@ -8,7 +8,7 @@ Lifecycle = Literal["unary", "stream", "job"]
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing to ask for, e.g. `text.generate`. `needs` are the meters without whose price it is refused."""
+    """One thing to ask for, e.g. `text.generate`; refused where a meter in `needs` has no price."""
 
     name: str
     lifecycle: Lifecycle
@@ -17,7 +17,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
-    """A client-facing URL below /v1, answered through the pipeline. `name` is what a generation record calls it."""
+    """A client-facing URL below /v1, answered through the pipeline; generation records call it `name`."""
 
     method: str
     path: str

@@ -1,4 +1,4 @@
-"""Money is an int of nano-dollars. Prices are Decimals. They meet, and round, in exactly one place: `charge`."""
+"""Money is an int of nano-dollars, prices are Decimals; they meet, and round, in one place only: `charge`."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -30,7 +30,7 @@ ROLL_UP: Mapping[str, str] = {
 
 
 class Price(msgspec.Struct, frozen=True, kw_only=True):
-    """USD for `per` units of one meter: Price(meter="input_text_tokens", usd=Decimal("0.15"), per=1_000_000)."""
+    """USD for `per` units of one meter: Price(meter="requests", usd=Decimal("0.15"), per=1_000)."""
 
     meter: str
     usd: Decimal
@@ -38,7 +38,7 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PriceCard(msgspec.Struct, frozen=True, kw_only=True, dict=True):
-    """What one endpoint costs; append-only, an old charge keeps its card id. `free` cards price nothing, at 0."""
+    """What one endpoint costs; append-only: an old charge keeps its card id. A `free` card costs nothing."""
 
     id: str
     prices: tuple[Price, ...]
@@ -46,7 +46,7 @@ class PriceCard(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def rates(self) -> Mapping[str, tuple[int, int, Price]]:
-        """meter -> (nanos, per, price): the exact ratio nanos/per of one unit, in integers."""
+        """By meter, (nanos, per, price): the exact ratio nanos/per of one unit, in integers."""
         rates = {}
         for price in self.prices:
             numerator, denominator = price.usd.as_integer_ratio()
@@ -55,7 +55,7 @@ class PriceCard(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def dearest(self) -> tuple[int, int, int]:
-        """(nanos per 1M input tokens, nanos per 1M output tokens, flat nanos) at the dearest rules, rounded up."""
+        """Nanos at the dearest rules, rounded up: (per 1M input tokens, per 1M output tokens, flat)."""
         into, out, flat = 0, 0, 0
         for meter, (nanos, per, _) in self.rates.items():
             if meter == "requests":
@@ -67,7 +67,7 @@ class PriceCard(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return into, out, flat
 
     def rule(self, meter: str) -> tuple[int, int, Price] | None:
-        """The rate that takes this meter, after the roll-up of money.md 9; None if its chain ends without one."""
+        """The rate that takes this meter, after the roll-up of money.md 9; None if its chain has none."""
         rates = self.rates
         at: str | None = meter
         while at is not None:
@@ -142,7 +142,7 @@ def charge(usage: Usage, card: PriceCard) -> Charge:
 
 
 def round_half_up(quantity: Quantity, numerator: int, denominator: int) -> Nanos:
-    """quantity * numerator / denominator to the nearest nano, a half going up; exact, no float."""
+    """The nearest nano to quantity * numerator / denominator, a half going up; exact, no float."""
     if not isinstance(quantity, int):
         top, bottom = quantity.as_integer_ratio()
         quantity, denominator = top, denominator * bottom

@@ -8,7 +8,7 @@ from plugin_sdk.version import API
 
 
 class PluginConfig(BaseModel):
-    """A plugin's block of gateway.yaml. Unknown keys are errors; the values are frozen; secrets are SecretStr."""
+    """A plugin's block of gateway.yaml. Unknown keys are errors, values are frozen, secrets are SecretStr."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

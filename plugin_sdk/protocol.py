@@ -1,9 +1,10 @@
-"""A wire protocol: one codec, used forwards for a client and backwards for an upstream. Bytes in, bytes out, no I/O.
+"""A wire protocol: one codec, forwards for a client, backwards for an upstream. Bytes in, bytes out, no I/O.
 
-Two paths lead through it. When client and upstream speak the same protocol, `index` takes a cheap view of the request,
-`patch` splices the client's own bytes into an upstream request, and a `ResponseStream` from `splice` forwards the
-upstream's bytes with splices. When they differ, `parse` and `build` go through the modality's own types, and the
-answer runs through the upstream protocol's `decoder` into the client protocol's `encoder`.
+Two paths lead through it. When client and upstream speak the same protocol, `index` takes a cheap view of the
+request, `patch` splices the client's own bytes into an upstream request, and a `ResponseStream` from
+`splice` forwards the upstream's bytes with splices. When they differ, `parse` and `build` go through the
+modality's own types, and the answer runs through the upstream protocol's `decoder` into the client
+protocol's `encoder`.
 """
 
 from abc import ABC, abstractmethod
@@ -21,7 +22,10 @@ GATEWAY_FIELDS: Final = frozenset({"meta", "usage", "debug", "provider", "echo_u
 
 
 class UpstreamRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """The HTTP request about to be sent; providers edit it with msgspec.structs.replace. Header names are lower case."""
+    """The HTTP request about to be sent, its header names in lower case.
+
+    Providers edit it with msgspec.structs.replace.
+    """
 
     method: str
     url: str
@@ -32,11 +36,11 @@ class UpstreamRequest(msgspec.Struct, frozen=True, kw_only=True):
 class RequestView(msgspec.Struct, kw_only=True):
     """What the core needs of a request, read without decoding the rest.
 
-    input_estimate  input tokens, an upper estimate: bytes / 3 for text, declared figures for media; no tokenizer
+    input_estimate  input tokens, estimated high: bytes / 3 for text, declared figures for media; no tokenizer
     max_output      the client's own limit on output tokens, of one choice; None where it set none
-    usage_event     the client asked for usage in the stream (its own `stream_options`, `usage: true` or `meta: true`)
+    usage_event     the client asked for usage in the stream (`stream_options`, `usage: true` or `meta: true`)
     meta            the client asked for the `meta` object
-    unknown         top-level fields that neither the protocol nor the gateway knows (refused under strictness only)
+    unknown         top-level fields that neither protocol nor gateway knows (refused under strictness only)
     preferences     the `provider` object of the contract, section 6.2
     native          the protocol's own notes, for `patch` and `parse`
     """
@@ -57,7 +61,7 @@ class RequestView(msgspec.Struct, kw_only=True):
 class Target(msgspec.Struct, frozen=True, kw_only=True):
     """Where an upstream request goes, and what the provider declared about how it likes to be asked.
 
-    output_limit        the limit to send instead of the client's (the hold pays for no more); None: leave it alone
+    output_limit        sent instead of the client's limit (the hold pays for no more); None: leave it alone
     output_limit_field  the field for it, where the client set none of the protocol's
     stream_usage        whether the upstream is asked for usage in streams
     """
@@ -94,13 +98,13 @@ META: Final = Meta()
 
 
 class Facts:
-    """What has been learnt of an upstream's answer so far; the tap of a ResponseStream writes it, the core reads it.
+    """What is known of an upstream's answer so far; a ResponseStream's tap writes it, the core reads it.
 
     started     the first event that is data and not an error has been seen: from here on no failover
     usage       disjoint meters, merged field by field over the stream; None: the upstream gave none so far
     finish      the normalised finish reason, None while unknown
     complete    the protocol's end was seen; an upstream that closes before it has CUT the answer
-    error       a failure inside a 200: the core says it in the last event; its own bytes pass in exact mode only
+    error       a failure inside a 200: the core says it in the last event; its bytes pass in exact mode only
     output      any text, tool call or media came (zero-output answers are not charged)
     output_estimate  output tokens by a rough count of bytes, for an answer whose usage never came
     native_id   the upstream's own id, the first seen
@@ -141,7 +145,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ResponseStream(ABC):
-    """An upstream's answer on its way to the client, whole or streamed: bytes in, pieces out, facts on the side."""
+    """An upstream's answer on its way to the client, whole or streamed: bytes in, pieces and facts out."""
 
     facts: Facts
 
@@ -181,7 +185,10 @@ class Encoder(ABC):
 
 
 class Protocol(ABC):
-    """Client side: index, parse, encoder, render_error. Upstream side: patch or build, splice or decoder, read_error."""
+    """One wire format, for both sides.
+
+    Client side: index, parse, encoder, render_error. Upstream side: patch or build, splice or decoder.
+    """
 
     id: ClassVar[str]  # a name and a dialect, dotted; equal ids on both sides mean pass-through
     operation: ClassVar[str]  # "text.generate"
@@ -189,7 +196,7 @@ class Protocol(ABC):
 
     @abstractmethod
     def index(self, body: bytes) -> RequestView:
-        """A cheap view of a client's body; raise InvalidJson, InvalidRequest or ModelRequired on a bad one."""
+        """A cheap view of a client's body; a bad one raises InvalidJson, InvalidRequest or ModelRequired."""
 
     @abstractmethod
     def parse(self, view: RequestView) -> Any:
@@ -197,7 +204,7 @@ class Protocol(ABC):
 
     @abstractmethod
     def patch(self, view: RequestView, target: Target) -> UpstreamRequest:
-        """Pass-through: the client's own bytes with the model replaced and the gateway's own fields taken out."""
+        """Pass-through: the client's own bytes, the model replaced and the gateway's own fields taken out."""
 
     @abstractmethod
     def build(self, request: Any, target: Target) -> UpstreamRequest:
@@ -221,10 +228,10 @@ class Protocol(ABC):
 
     @abstractmethod
     def render_stream_error(self, error: GatewayError, generation_id: str, pricing: bytes | None) -> bytes:
-        """The event(s) that end a stream which failed; `pricing` is the last word to a client that saw a price."""
+        """The event(s) that end a failed stream; `pricing` is the last word to a client that saw a price."""
 
     def end_stream(self) -> bytes:
-        """What ends a stream whose upstream finished without the protocol's own last event; b"" for nothing."""
+        """What ends a stream whose upstream finished without the protocol's last event; b"" for nothing."""
         return b""
 
 

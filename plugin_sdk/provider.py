@@ -17,7 +17,7 @@ SHORTEST_SECRET: Final = 6  # characters; `none` and its like are words, not key
 
 
 class Deadlines(PluginConfig):
-    """Seconds; 0 means none. `first_event` ends with the first data that is not a comment; `total` is for all."""
+    """Seconds; 0 means none. `first_event` ends at the first data, comments aside; `total` is for all."""
 
     connect: float = Field(default=10.0, ge=0)
     first_event: float = Field(default=120.0, ge=0)

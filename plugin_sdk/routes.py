@@ -37,8 +37,8 @@ Handler = Callable[[PlatformRequest], Awaitable[PlatformResponse]]
 class PlatformRoute(msgspec.Struct, frozen=True, kw_only=True):
     """`path` is below /v1; `{name}` takes a segment, `{name*}` the rest with its slashes.
 
-    A raised GatewayError becomes `{ok: false, error, message}`, or what `render_error` makes of it (with a fresh id)
-    where the route's own SDKs parse another shape.
+    A raised GatewayError becomes `{ok: false, error, message}`, or what `render_error` makes of it (with a
+    fresh id) where the route's own SDKs parse another shape.
     """
 
     method: str

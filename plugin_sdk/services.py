@@ -31,7 +31,7 @@ class KeyStore(Protocol):
         """The key of this kid, straight from the database."""
 
     def on_change(self, forget: Callable[[], None]) -> None:
-        """Call `forget` whenever any key was changed, by this process at once, by another within a second or two."""
+        """Call `forget` when any key changed: by this process at once, by another within a second or two."""
 
 
 class WalletRecord(msgspec.Struct, frozen=True, kw_only=True):
