@@ -62,12 +62,13 @@ class Gateway:
         return self.log.read_text(errors="replace")[-most:] if self.log.exists() else ""
 
     def wait_ready(self) -> None:
-        """Return once /v1/health answers; RuntimeError with the log where it does not."""
+        """Return once every worker serves; RuntimeError with the log where they do not."""
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 break
-            if self._answers():
+            # A first worker answers before the last has started; the line is written when all have.
+            if " listens on " in self.log_text() and self._answers():
                 return
             time.sleep(0.03)
         self.kill()
@@ -119,7 +120,8 @@ class Gateway:
         self.process.wait(STOP_SECONDS)
 
     def restart(self) -> None:
-        """Start again on the same port, database and configuration."""
+        """Start again on the same port, database and configuration, with a log of its own."""
+        self.log.rename(self.log.with_suffix(f".{self.process.pid}.log"))
         self.process = _spawn(self.program, self.config, self.folder, self.log, self.arguments)
         self.wait_ready()
 

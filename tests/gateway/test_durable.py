@@ -1,0 +1,175 @@
+"""The end of an answer waits for its settlement; a database that is away is an error, never a free answer."""
+
+import asyncio
+import contextlib
+import sqlite3
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.gateway import load
+from tests.gateway.books import books
+from tests.gateway.conftest import Start
+from tests.gateway.database import POSTGRES, Database, Template
+from tests.gateway.process import Gateway, running
+from tests.gateway.upstream import Upstream
+from tests.gateway.waiting import until
+
+SOON = 0.4  # seconds in which an answer that did not wait would have come
+
+
+@pytest.fixture(scope="module")
+def steady(starter: Callable[[ExitStack], Start], upstream: Upstream) -> Iterator[Gateway]:
+    """A gateway on SQLite."""
+    with ExitStack() as stack:
+        yield starter(stack)(load.plugins(upstream))
+
+
+@contextlib.contextmanager
+def _locked(database: Database) -> Iterator[sqlite3.Connection]:
+    """Another process writes, and takes its time: nothing can be committed until `rollback`."""
+    assert database.sqlite is not None
+    with contextlib.closing(sqlite3.connect(database.sqlite, isolation_level=None, timeout=30)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        yield connection
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_the_end_of_an_answer_leaves_only_after_its_settlement_is_committed(
+    steady: Gateway, upstream: Upstream, stream: bool
+) -> None:
+    script = load.play(upstream, f"durable-{stream}", events=3, pace=0)
+    async with steady.client() as client:
+        await client.chat(
+            load.body(script, f"warm-{stream}", stream=False)
+        )  # takes a lease: holds are free now
+        connection = client.stream(load.body(script, f"durable-{stream}", stream=stream))
+        with _locked(steady.database) as lock:
+            entered = asyncio.create_task(connection.__aenter__())
+
+            async def answered() -> bool:
+                return f"durable-{stream}" in upstream.finished
+
+            await until(answered, "the upstream has said all")
+            if stream:
+                reading = await entered
+                seen = await reading.until(3)
+                rest = asyncio.create_task(reading.rest())
+                done, _ = await asyncio.wait([rest], timeout=SOON)
+                assert not done, "the end came before the commit"
+                lock.rollback()
+                end, complete = await rest
+                assert b"[DONE]" not in seen
+                assert complete
+                assert end.endswith(b"data: [DONE]\n\n")
+            else:
+                done, _ = await asyncio.wait([entered], timeout=SOON)
+                assert not done, "the answer came before the commit"
+                lock.rollback()
+                reading = await entered
+                assert (await reading.rest())[1]
+        await connection.__aexit__(None, None, None)
+    assert reading.headers["x-generation-id"] in (await books(steady.database)).charged
+
+
+async def test_a_database_that_is_busy_for_a_moment_only_delays(steady: Gateway, upstream: Upstream) -> None:
+    script = load.play(upstream, "busy", events=3, pace=0)
+    async with steady.client() as client:
+        with _locked(steady.database) as lock:
+            asked = [
+                asyncio.create_task(client.chat(load.body(script, f"busy-{number}", stream=number % 2 == 0)))
+                for number in range(6)
+            ]
+            assert (await client.get("/v1/health")).status == 200
+            lock.rollback()
+        answers = await asyncio.gather(*asked)
+    assert [(one.status, one.complete) for one in answers] == [(200, True)] * 6
+
+
+class Line:
+    """A line to PostgreSQL that can be cut."""
+
+    def __init__(self) -> None:
+        self._open = True
+        self._ends: set[asyncio.StreamWriter] = set()
+        self._server: asyncio.Server | None = None
+
+    @contextlib.asynccontextmanager
+    async def laid(self) -> AsyncIterator[int]:
+        """The port at this end, for as long as the block lasts."""
+        server = self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
+        try:
+            yield server.sockets[0].getsockname()[1]
+        finally:
+            server.close()
+            self.cut()
+
+    def cut(self) -> None:
+        """Break every connection, and every one that comes."""
+        self._open = False
+        for end in self._ends:
+            end.transport.abort()
+        self._ends.clear()
+
+    def mend(self) -> None:
+        """Let connections through again."""
+        self._open = True
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not self._open:
+            writer.transport.abort()
+            return
+        host, _, port = POSTGRES.rpartition("@")[2].partition(":")
+        back, forth = await asyncio.open_connection(host, int(port))
+        self._ends |= {writer, forth}
+        await asyncio.gather(_pipe(reader, forth), _pipe(back, writer))
+
+
+async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        while data := await reader.read(1 << 16):
+            writer.write(data)
+            await writer.drain()
+    writer.close()
+
+
+@pytest.mark.slow
+async def test_while_postgresql_is_away_nothing_is_given_and_nothing_is_lost(
+    template: Callable[[str], Template], upstream: Upstream, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("outage")
+    script = load.play(upstream, "outage", events=3, pace=0)
+    direct = await asyncio.to_thread(lambda: template("postgres").copy(folder))
+    line = Line()
+    async with line.laid() as port:
+        host = POSTGRES.rpartition("@")[2]
+        through = Database(direct.url.replace(host, f"127.0.0.1:{port}"), direct.keys)
+        process = running(folder, through, load.plugins(upstream))
+        gateway = await asyncio.to_thread(process.__enter__)
+        try:
+            async with gateway.client() as client:
+                assert (await client.chat(load.body(script, "before", stream=False))).status == 200
+                line.cut()
+                bodies = [load.body(script, f"away-{number}", stream=number % 2 == 0) for number in range(6)]
+                away = await asyncio.gather(*(client.chat(body) for body in bodies))
+                assert (await client.get("/v1/health")).status == 200
+                line.mend()
+
+                async def served() -> bool:
+                    return (await client.chat(load.body(script, "after", stream=False))).status == 200
+
+                await until(served, "the gateway serves again")
+        finally:
+            line.mend()
+            await asyncio.to_thread(process.__exit__, None, None, None)
+    found = await books(direct)
+    assert list(found.problems()) == []
+    # Whole answers are errors; streams that had begun end in an error event. Who is charged got it all.
+    for one in away:
+        ended = one.status == 200 and (one.body.startswith(b"{") or b"[DONE]" in one.body)
+        assert one.complete
+        assert ended == (one.generation_id in found.charged), one.body[-300:]
+    assert Counter(one.status for one in away)[500] >= 3
+    assert (found.leases, found.holds) == ([], [])
