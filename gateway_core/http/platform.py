@@ -1,7 +1,7 @@
 """Platform routes: everything beside the pipeline, the core's own and the plugins', behind one Quart view."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 from gateway_core.host.dispatch import first
@@ -53,7 +53,7 @@ class Platform:
                 {**CORS, "content-type": "application/json"},
                 _error(route, error, self._runtime),
             )
-        except Exception as error:  # noqa: BLE001  # the last resort of a platform route
+        except Exception as error:  # the last resort of a platform route
             self._runtime.log.exception("platform route failed", error, path=request.path)
             failure = {"ok": False, "error": "gateway_error", "message": "The gateway failed."}
             return 500, {**CORS, "content-type": "application/json"}, _json(failure)
@@ -98,7 +98,7 @@ class Platform:
 
 
 def _match(pattern: str, path: str) -> Mapping[str, str] | None:
-    """The `{name}` parameters of a path that fits the pattern, else None. `{name*}` takes the rest, slashes and all."""
+    """The `{name}` parameters of a path that fits the pattern, else None; `{name*}` takes all the rest."""
     if "{" not in pattern:
         return {} if pattern == path else None
     wanted, given = pattern.split("/"), path.split("/")

@@ -3,7 +3,6 @@
 import time
 from typing import Any, Final
 
-
 from gateway_core.host.dispatch import chain
 from gateway_core.pipeline.exchange import Exchange, Phase
 from gateway_core.pipeline.pricing import payable_output
@@ -25,7 +24,7 @@ HELD_LIMIT: Final = 1 << 20  # bytes of comments before the first event
 
 
 async def first_pieces(exchange: Exchange) -> list[Piece]:
-    """The first pieces of an answer that has begun, from the first endpoint that gives one; else raise its error."""
+    """The first pieces of the first answer that begins; where no endpoint gives one, raise the last error."""
     last: UpstreamError | None = None
     for number, endpoint in enumerate(exchange.endpoints[:MAX_ATTEMPTS], start=1):
         exchange.to(Phase.ATTEMPTING)
@@ -63,7 +62,10 @@ async def _attempt(exchange: Exchange, attempt: Attempt) -> list[Piece]:
 
 
 async def _upstream_request(exchange: Exchange, attempt: Attempt, provider: Provider[Any]) -> UpstreamRequest:
-    """The signed request: the client's own bytes patched, or built anew where protocols differ or a policy changed it."""
+    """The signed request: the client's own bytes patched, or a new one built.
+
+    It is built where the protocols differ or a policy changed the request.
+    """
     endpoint, view, snapshot = attempt.endpoint, exchange.view, exchange.snapshot
     if view is None or exchange.ctx is None:
         raise RuntimeError("an attempt needs an admitted request")

@@ -1,4 +1,4 @@
-"""The client's side of one request over ASGI: read the body, write the answer, know when the client has left."""
+"""The client's side of one request over ASGI: read the body, write the answer, know when the client left."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -67,7 +67,7 @@ class Client:
         self._on_left = callback
 
     def watch(self) -> None:
-        """The body is read: from now on a server that cannot tell of a disconnect by itself is watched by a task."""
+        """The body is read: from now on a task watches for a disconnect, unless the server tells of it."""
         if not self._told and self._watcher is None:
             self._watcher = asyncio.ensure_future(self._watch())
 

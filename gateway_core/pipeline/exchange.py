@@ -1,8 +1,8 @@
-"""One request from its first byte to its settlement: the phases it may pass through and what is known of it."""
+"""One request from its first byte to its settlement: the phases it may pass and what is known of it."""
 
 import time
 from enum import IntEnum
-from typing import Any
+from typing import Any, Final
 
 from gateway_core.host.dispatch import all_
 from gateway_core.host.snapshot import Snapshot
@@ -16,6 +16,8 @@ from plugin_sdk.errors import GatewayError
 from plugin_sdk.modality import Route
 from plugin_sdk.money import Charge, Hold, Nanos, Usage
 from plugin_sdk.protocol import Answer, Facts, Protocol, RequestView, ResponseStream
+
+_NOTHING: Final = Nanos(0)
 
 
 class Phase(IntEnum):
@@ -54,10 +56,10 @@ class Exchange:
     """The core's own, mutable account of one request; hooks see the frozen RequestContext only."""
 
     __slots__ = (
-        "answer", "attempt", "attempts", "began", "charge", "clamped", "client", "ctx", "dispatched", "endpoints",
-        "error", "finished_at", "first_event", "generation_id", "headers", "hold", "phase", "principal", "protocol",
-        "received_at", "response", "route", "runtime", "shown", "snapshot", "status", "stream", "usage", "view",
-        "worst_case",
+        "answer", "attempt", "attempts", "began", "charge", "clamped", "client", "ctx", "dispatched",
+        "endpoints", "error", "finished_at", "first_event", "generation_id", "headers", "hold", "phase",
+        "principal", "protocol", "received_at", "response", "route", "runtime", "shown", "snapshot", "status",
+        "stream", "usage", "view", "worst_case",
     )  # fmt: skip
 
     def __init__(self, runtime: Runtime, route: Route, client: Client, headers: dict[str, str]) -> None:
@@ -115,7 +117,7 @@ class Exchange:
             self.response.extend(config.drain_seconds if config.on_disconnect == "drain" else 0.0)
 
     async def price(self, usage: Usage) -> Charge:
-        """The charge for this usage, covered by the hold as far as credit allows, the rest taken off in a last line."""
+        """The charge for this usage: the hold covers what credit allows, a last line takes off the rest."""
         if self.charge is not None and usage is self.usage:
             return self.charge
         if self.ctx is None or self.attempt is None:
@@ -136,7 +138,7 @@ class Exchange:
             return None
         return "zero_output_tokens"
 
-    def attempted(self, error: GatewayError | None, cost: Nanos = Nanos(0)) -> None:
+    def attempted(self, error: GatewayError | None, cost: Nanos = _NOTHING) -> None:
         """Book the running attempt: how it ended and what it cost us."""
         if self.attempt is None:
             return

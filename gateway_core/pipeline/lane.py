@@ -29,7 +29,7 @@ class Lane:
         return self._runtime.snapshot.routes.get((scope["method"], scope["path"]))
 
     async def __call__(self, route: Route, scope: Message, receive: Receive, send: Send) -> None:
-        """Serve one request. Whatever happens, it ends in exactly one settlement (or had nobody to settle with)."""
+        """Serve one request: it always ends in exactly one settlement (or had nobody to settle with)."""
         client = Client(scope, receive, send)
         found = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         exchange = Exchange(self._runtime, route, client, found)
@@ -43,7 +43,7 @@ class Lane:
             await _refuse(exchange, error)
         except ClientLeft:
             await _abandon(exchange)
-        except Exception as error:  # noqa: BLE001  # the last resort of a request: 500, settled, with a trace in the log
+        except Exception as error:  # the last resort of a request: 500, settled, with a trace in the log
             self._runtime.log.exception("request failed", error, generation_id=exchange.generation_id)
             internal = Internal("The gateway failed; the generation id leads to the log.")
             await _refuse(exchange, internal)

@@ -40,7 +40,7 @@ def worst_case(endpoint: Endpoint, input_tokens: int, output_tokens: int) -> Nan
 
 
 def payable_output(endpoint: Endpoint, input_tokens: int, choices: int, hold: Nanos) -> int | None:
-    """The output limit, per choice, that a hold pays for at this endpoint; None where output costs nothing."""
+    """The output limit, per choice, that a hold pays for at this endpoint; None where output is free."""
     into, out, flat = endpoint.card.dearest
     left = (hold - flat) * _MILLION - input_tokens * into
     if not out:

@@ -78,7 +78,7 @@ async def send_stream(exchange: Exchange, pieces: list[Piece]) -> None:
                 out, tail, ended = await _filled(exchange, stream.close())
                 await client.write(out)
                 if not ended and facts.error is None and not facts.complete:
-                    raise UpstreamCut("The provider's stream ended before its end.")  # noqa: TRY301
+                    raise UpstreamCut("The provider's stream ended before its end.")
                 break
             pieces = stream.feed(data)
     except UpstreamError as error:
@@ -110,7 +110,7 @@ async def _complete(exchange: Exchange, facts: Facts, tail: bytes, *, ended: boo
 
 
 async def _broken(exchange: Exchange, error: UpstreamError) -> None:
-    """The upstream's stream broke off: ours to say, unless it is the client that left and the time to wait is over."""
+    """The upstream's stream broke off: ours to say, unless the client left and the time to wait is over."""
     exchange.error = error
     if exchange.client.left and isinstance(error, UpstreamTimeout):
         exchange.to(Phase.CANCELLED)

@@ -167,7 +167,8 @@ def _affordable(exchange: Exchange, routed: tuple[Endpoint, ...]) -> tuple[Endpo
     left = tuple(endpoint for endpoint in routed if _pays(endpoint, view, hold, whole=strict))
     if not left:
         raise InsufficientFunds(
-            "The credit that is left does not pay for this request as it is, and strict fidelity forbids a lower limit."
+            "The credit that is left does not pay for this request as it is, "
+            "and strict fidelity forbids a lower limit."
             if strict
             else "The credit that is left pays for no output of this request; top up, or send less.",
             reason="insufficient_funds",

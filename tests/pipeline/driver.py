@@ -1,4 +1,4 @@
-"""A whole gateway in this process, asked over ASGI as an outside server would: any disconnect, at any message."""
+"""A whole gateway in this process, asked as an outside ASGI server would: any disconnect, at any message."""
 
 import asyncio
 import contextlib
@@ -104,7 +104,7 @@ class Driver:
             connection.close()
 
     def settled(self) -> list[sqlite3.Row]:
-        """Each generation with its settlement, after checking that money is conserved and nothing is held twice."""
+        """Each generation with its settlement, once money is seen to be conserved and nothing held twice."""
         assert self.rows("SELECT SUM(amount) AS total FROM ledger_entries")[0]["total"] == 0
         wallet = self.rows("SELECT * FROM wallets")[0]
         entries = self.rows(
