@@ -1,4 +1,4 @@
-"""The ledger's pages in one transaction: wallets and leases read under lock, changed, and written back once."""
+"""The ledger's pages in one transaction: wallets and leases, read under lock and written back once."""
 
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -49,7 +49,7 @@ _LEASES: Final = "SELECT id, wallet_id, amount FROM leases WHERE id {members}"
 
 
 class Book:
-    """Open the pages, post, save. Wallets are locked first and in order of their ids, so that writers never cross."""
+    """Open the pages, post, save. Wallets are locked in the order of their ids: writers never cross."""
 
     __slots__ = ("_entries", "_session", "_transactions", "leases", "wallets")
 

@@ -1,4 +1,4 @@
-"""The hash that ties a wallet's transaction to the one before it: a row changed, moved or removed is found."""
+"""The hash that ties a wallet's transaction to the one before: a row changed, moved or removed is found."""
 
 from collections.abc import Iterable
 from hashlib import sha256
@@ -20,7 +20,7 @@ def link(
     """The hash of a transaction, in hex. Every field is a line of its own: no two contents read the same."""
     lines = "\n".join([f"{account} {amount}" for account, amount in entries])
     content = (
-        f"{previous}\n{wallet_id}\n{sequence}\n{transaction_id}\n{kind}\n{generation_id or ''}\n{corrects or ''}"
-        f"\n{created_at}\n{lines}"
+        f"{previous}\n{wallet_id}\n{sequence}\n{transaction_id}\n{kind}\n{generation_id or ''}\n"
+        f"{corrects or ''}\n{created_at}\n{lines}"
     )
     return sha256(content.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Tortoise bound to a database, for every query off the hot path; its migrations, and what is pending of them."""
+"""Tortoise bound to a database, for every query off the hot path; its migrations, applied and pending."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager

@@ -1,7 +1,7 @@
 """Every table of the product. Money is BIGINT nanos, times are BIGINT ms since 1970, ids are ULIDs.
 
-No foreign keys in SQL: the ledger writes its rows in batches, each whole in one transaction, and `ledger verify`
-proves them.
+No foreign keys in SQL: the ledger writes its rows in batches, each whole in one transaction, and
+`ledger verify` proves them.
 """
 # ruff: noqa: D106  # a Meta is the table's name and what the database itself must check
 

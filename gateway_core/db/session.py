@@ -14,8 +14,8 @@ Row = Sequence[Any]
 class Session(Protocol):
     """One transaction, or one run of reads. SQL is written with `?`; `{members}` compares with a list.
 
-    Everything is `async` for PostgreSQL's sake. On SQLite nothing in it ever waits, so the same code runs to its end
-    in the store's own thread.
+    Everything is `async` for PostgreSQL's sake. On SQLite nothing in it ever waits, so the same code runs to
+    its end in the store's own thread.
     """
 
     locking: str  # what makes a SELECT lock its rows until the end; SQLite's transaction holds the whole file
@@ -47,7 +47,7 @@ class Store(Protocol):
     """A database connection of the ledger's own: one thing at a time, in the order asked."""
 
     async def write(self, work: Work[T]) -> T:
-        """Run `work` in a transaction; returns after COMMIT, raises after ROLLBACK (or not knowing, if it is cut)."""
+        """Run `work` in a transaction; returns after COMMIT. A lost connection leaves that unknown."""
 
     async def read(self, work: Work[T]) -> T:
         """Run `work` without one; it must not write."""

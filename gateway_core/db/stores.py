@@ -3,10 +3,9 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, Protocol, Self
+from typing import Final, Protocol, Self
 
 import msgspec
 from tortoise.context import TortoiseContext
@@ -16,6 +15,7 @@ from typing_extensions import override
 
 from gateway_core.db import models
 from gateway_core.db.connect import connect
+from gateway_core.db.generations import Generations
 from gateway_core.db.session import Store
 from gateway_core.db.top_up import top_up, wallet_id
 from gateway_core.db.url import open_store
@@ -23,7 +23,7 @@ from gateway_core.db.verify import Finding, verify
 from gateway_core.ids import Ids, wall_clock
 from plugin_sdk.context import KeyMode
 from plugin_sdk.money import Hold, Nanos
-from plugin_sdk.services import GenerationStore, KeyRecord, KeyStore, WalletRecord, WalletStore
+from plugin_sdk.services import KeyRecord, KeyStore, WalletRecord, WalletStore
 
 REVISION_SECONDS: Final = 1.0
 _PREFIX: Final = 6  # characters of a kid that are shown (contract 2.1)
@@ -63,13 +63,13 @@ class Keys(KeyStore):
         if self._watching is None:
             self._watching = asyncio.get_running_loop().create_task(self._watch(), name="keys revision")
 
-    async def create(self, *, team_id: str, mode: KeyMode, name: str, kid: str, hash: str) -> KeyRecord:  # noqa: A002
+    async def create(self, team_id: str, mode: KeyMode, name: str, kid: str, digest: str) -> KeyRecord:
         """Store a new key; only the HMAC of its secret is known here."""
         now = wall_clock()
         async with in_transaction():
             row = await models.Key.create(
-                id=Ids().new(), team_id=team_id, name=name, mode=mode, kid=kid, hash=hash, prefix=kid[:_PREFIX],
-                created_at=now, updated_at=now,
+                id=Ids().new(), team_id=team_id, name=name, mode=mode, kid=kid, hash=digest,
+                prefix=kid[:_PREFIX], created_at=now, updated_at=now,
             )  # fmt: skip
             await _bump("keys")
         self._tell()
@@ -138,19 +138,6 @@ class Wallets(WalletStore):
         return found
 
 
-class Generations(GenerationStore):
-    """Records of served requests."""
-
-    @override
-    async def get(self, team_id: str, generation_id: str) -> Mapping[str, Any] | None:
-        row = await models.Generation.get_or_none(id=generation_id, team_id=team_id)
-        if row is None:
-            return None
-        attempts = await models.Attempt.filter(generation_id=generation_id).order_by("number")
-        settlement = await models.Settlement.get_or_none(generation_id=generation_id)
-        return _generation(row, attempts, settlement)
-
-
 class Stores:
     """Every store of one database. Open it in the loop that uses it, close it before that ends."""
 
@@ -176,7 +163,7 @@ class Stores:
         return Wallets(holder)
 
     async def create_team(self, name: str) -> TeamRecord:
-        """A new team; its wallets appear with their first top-up. Raises IntegrityError if the name is taken."""
+        """A new team; its wallets appear with their first top-up. IntegrityError if the name is taken."""
         row = await models.Team.create(id=self._ids.new(), name=name, created_at=wall_clock())
         return TeamRecord(id=row.id, name=row.name, created_at=row.created_at)
 
@@ -185,9 +172,9 @@ class Stores:
         row = await models.Team.get_or_none(name=name)
         return None if row is None else TeamRecord(id=row.id, name=row.name, created_at=row.created_at)
 
-    async def create_key(self, team_id: str, mode: KeyMode, name: str, kid: str, hash: str) -> KeyRecord:  # noqa: A002
-        """Store a new key."""
-        return await self.keys.create(team_id=team_id, mode=mode, name=name, kid=kid, hash=hash)
+    async def create_key(self, team_id: str, mode: KeyMode, name: str, kid: str, digest: str) -> KeyRecord:
+        """Store a new key; `digest` is the HMAC of its secret."""
+        return await self.keys.create(team_id, mode, name, kid, digest)
 
     async def revoke_key(self, kid: str) -> bool:
         """End a key for good; False if there is none of this kid."""
@@ -250,73 +237,3 @@ def _key_record(row: models.Key) -> KeyRecord:
         scopes=frozenset(json.loads(row.scopes)),
         expires_at=row.expires_at,
     )
-
-
-def _generation(
-    row: models.Generation, attempts: list[models.Attempt], settlement: models.Settlement | None
-) -> dict[str, Any]:
-    """The contract's record (4.4), and behind it what this gateway adds."""
-    usage = json.loads(row.usage)
-    output = sum(n for meter, n in usage.items() if meter.startswith("output_") and meter.endswith("_tokens"))
-    throughput = round(output * 1000 / row.generation_ms, 2) if output and row.generation_ms else None
-    return {
-        "id": row.id,
-        "created_at": iso(row.created_at),
-        "team_id": row.team_id,
-        "request_id": row.id,
-        "app_id": row.app_title or row.app_referer,
-        "endpoint": row.endpoint,
-        "model_id": row.model_id,
-        "provider": row.provider,
-        "native_response_id": row.native_response_id,
-        "stream": row.stream,
-        "byok": row.byok,
-        "status_code": row.status_code,
-        "success": row.success,
-        "error_code": row.error_code,
-        "error_message": row.error_message,
-        "latency_ms": row.latency_ms,
-        "generation_ms": row.generation_ms,
-        "usage": usage,
-        "cost_nanos": row.cost_nanos,
-        "currency": row.currency,
-        "pricing_lines": json.loads(row.pricing_lines),
-        "key_id": row.key_id,
-        "throughput": throughput,
-        "finish_reason": row.finish_reason,
-        "location": None,
-        "state": row.state,
-        "operation": row.operation,
-        "protocol": row.protocol,
-        "upstream_model": row.upstream_model,
-        "price_card_id": row.card_id,
-        "estimated": row.estimated,
-        "unpriced": json.loads(row.unpriced),
-        "fidelity": row.fidelity,
-        "billing_suppression_reason": row.suppressed,
-        "outcome": None if settlement is None else settlement.outcome,
-        "upstream_finished_at": None if settlement is None else settlement.upstream_finished_at,
-        "settled_at": None if settlement is None else settlement.settled_at,
-        "delivered_at": None if settlement is None else settlement.delivered_at,
-        "attempts": [_attempt(attempt) for attempt in attempts],
-    }
-
-
-def iso(moment: int) -> str:
-    """Milliseconds since 1970 as the contract writes times: ISO 8601 in UTC."""
-    return datetime.fromtimestamp(moment / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _attempt(row: models.Attempt) -> dict[str, Any]:
-    return {
-        "number": row.number,
-        "provider": row.provider,
-        "upstream_model": row.upstream_model,
-        "status": row.status,
-        "error_code": row.error_code,
-        "started_at": row.started_at,
-        "latency_ms": row.latency_ms,
-        "native_response_id": row.native_id,
-        "cost_nanos": row.cost_nanos,
-        "usage": json.loads(row.usage) if row.usage else None,
-    }

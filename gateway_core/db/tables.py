@@ -1,4 +1,4 @@
-"""The tables that are written raw: their columns, in the order of the rows, with the type PostgreSQL wants."""
+"""The tables that are written raw: their columns in the order of the rows, with PostgreSQL's types."""
 
 from typing import Final
 
@@ -29,15 +29,15 @@ TRANSACTIONS: Final = _table(
 ENTRIES: Final = _table("ledger_entries", "transaction_id account amount#")
 SETTLEMENTS: Final = _table(
     "settlements",
-    "generation_id outcome wallet_id instance_id hold# charge# price# lost# transaction_id upstream_finished_at#"
-    " settled_at#",
+    "generation_id outcome wallet_id instance_id hold# charge# price# lost# transaction_id"
+    " upstream_finished_at# settled_at#",
 )
 GENERATIONS: Final = _table(
     "generations",
-    "id state instance_id created_at# team_id key_id app_title app_referer endpoint operation protocol model_id"
-    " provider upstream_model native_response_id stream? byok? status_code# success? error_code error_message"
-    " finish_reason latency_ms# generation_ms# usage cost_nanos# currency pricing_lines card_id estimated?"
-    " unpriced fidelity suppressed hold_nanos#",
+    "id state instance_id created_at# team_id key_id app_title app_referer endpoint operation protocol"
+    " model_id provider upstream_model native_response_id stream? byok? status_code# success? error_code"
+    " error_message finish_reason latency_ms# generation_ms# usage cost_nanos# currency pricing_lines card_id"
+    " estimated? unpriced fidelity suppressed hold_nanos#",
 )
 ATTEMPTS: Final = _table(
     "attempts",

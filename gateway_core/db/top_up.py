@@ -21,9 +21,7 @@ async def top_up(
     await book.open([wallet])
     page = book.wallets[wallet]
     page.balance += nanos
-    book.post(transaction_id, "top_up", page, now, [(f"wallet:{wallet}", nanos), (f"top_up:{source}", -nanos)])
-    await book.save()
-    await session.execute(
-        "INSERT INTO revisions (name, value) VALUES ('wallets', 1)"
-        " ON CONFLICT (name) DO UPDATE SET value = revisions.value + 1"
+    book.post(
+        transaction_id, "top_up", page, now, [(f"wallet:{wallet}", nanos), (f"top_up:{source}", -nanos)]
     )
+    await book.save()

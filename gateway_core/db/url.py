@@ -30,13 +30,16 @@ def postgres_url(url: str) -> str:
     return "postgresql://" + url.partition("://")[2]
 
 
-def open_store(url: str, durability: Durability) -> Store:
-    """The raw store of this database. It connects at its first use."""
+def open_store(url: str, durability: Durability, *, patience: float | None = 5.0) -> Store:
+    """The raw store of this database; it connects at its first use.
+
+    `patience` is what one statement may take on a server, in seconds; None: as long as it needs.
+    """
     path = sqlite_path(url)
     if path is None:
-        from gateway_core.db.postgres import PostgresStore  # noqa: PLC0415  # no driver is loaded that is not used
+        from gateway_core.db.postgres import PostgresStore  # no driver is loaded that is not used
 
-        return PostgresStore(postgres_url(url), durability)
-    from gateway_core.db.sqlite import SqliteStore  # noqa: PLC0415
+        return PostgresStore(postgres_url(url), durability, patience)
+    from gateway_core.db.sqlite import SqliteStore
 
     return SqliteStore(path, durability)

@@ -30,8 +30,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def verify(url: str) -> list[Finding]:
-    """Check the ledger of this database; an empty list is a proof. It reads only, and may run beside a gateway."""
-    store = open_store(url, "full")
+    """Check the ledger of this database; an empty list is a proof. It only reads, also beside a gateway."""
+    store = open_store(url, "full", patience=None)
     try:
         return await store.read(_verify)
     finally:
@@ -75,8 +75,8 @@ def _query(check: str, table: str, message: str, sql: str) -> Check:
 _QUERIES: Final = (
     _query(
         "2 double entry", "ledger_transactions", "the entries of transaction {0} sum to {1}, not to 0",
-        "SELECT transaction_id, SUM(amount) FROM ledger_entries GROUP BY transaction_id HAVING SUM(amount) <> 0"
-        " ORDER BY transaction_id",
+        "SELECT transaction_id, SUM(amount) FROM ledger_entries GROUP BY transaction_id"
+        " HAVING SUM(amount) <> 0 ORDER BY transaction_id",
     ),
     _query(
         "2 double entry", "ledger_transactions", "transaction {0} has no entries",
@@ -128,7 +128,7 @@ _QUERIES: Final = (
         " WHERE g.id IS NULL OR g.state = 'begun' ORDER BY s.generation_id",
     ),
     _query(
-        "4 settled once", "settlements", "settlement {0} took {1} nanos of wallet {2}; its transaction took {3}",
+        "4 settled once", "settlements", "settlement {0} took {1} nanos of wallet {2}, its transaction {3}",
         "SELECT s.generation_id, s.charge, s.wallet_id, -COALESCE(e.total, 0) FROM settlements s LEFT JOIN"
         " (SELECT transaction_id, account, SUM(amount) AS total FROM ledger_entries"
         "  WHERE account LIKE 'wallet:%' GROUP BY transaction_id, account) e"
@@ -136,7 +136,7 @@ _QUERIES: Final = (
         " WHERE s.charge <> -COALESCE(e.total, 0) ORDER BY s.generation_id",
     ),
     _query(
-        "4 settled once", "ledger_transactions", "transaction {0} charges generation {1}, whose settlement does not name it",
+        "4 settled once", "ledger_transactions", "the settlement of {1} does not name its charge {0}",
         "SELECT t.id, t.generation_id FROM ledger_transactions t LEFT JOIN settlements s"
         " ON s.generation_id = t.generation_id AND s.transaction_id = t.id"
         " WHERE t.kind = 'charge' AND s.generation_id IS NULL ORDER BY t.id",
@@ -156,7 +156,9 @@ _QUERIES: Final = (
 
 async def _chain(session: Session) -> Finding | None:
     """Walk every wallet's transactions in their order, and make each hash again."""
-    for wallet_id, sequence, head in await session.fetch("SELECT id, sequence, head FROM wallets ORDER BY id"):
+    for wallet_id, sequence, head in await session.fetch(
+        "SELECT id, sequence, head FROM wallets ORDER BY id"
+    ):
         finding = await _walk(session, wallet_id, sequence, head)
         if finding is not None:
             return finding
@@ -172,8 +174,8 @@ async def _chain(session: Session) -> Finding | None:
 async def _walk(session: Session, wallet_id: str, sequence: int, head: str) -> Finding | None:
     last, previous = 0, ""
     while rows := await session.fetch(
-        "SELECT t.sequence, t.id, t.kind, t.generation_id, t.corrects, t.created_at, t.hash, e.account, e.amount"
-        " FROM ledger_transactions t LEFT JOIN ledger_entries e ON e.transaction_id = t.id"
+        "SELECT t.sequence, t.id, t.kind, t.generation_id, t.corrects, t.created_at, t.hash, e.account,"
+        " e.amount FROM ledger_transactions t LEFT JOIN ledger_entries e ON e.transaction_id = t.id"
         " WHERE t.wallet_id = ? AND t.sequence > ? AND t.sequence <= ? ORDER BY t.sequence, e.id",
         wallet_id,
         last,
@@ -184,17 +186,31 @@ async def _walk(session: Session, wallet_id: str, sequence: int, head: str) -> F
             number, transaction_id, kind, generation_id, corrects, created_at, found = group[0][:7]
             if number != last + 1:
                 message = f"wallet {wallet_id}: transaction {last + 1} is missing before {transaction_id}"
-                return Finding(check="3 chain", table="ledger_transactions", row=transaction_id, message=message)
+                return Finding(
+                    check="3 chain", table="ledger_transactions", row=transaction_id, message=message
+                )
             entries = [(line[7], line[8]) for line in group if line[7] is not None]
             previous = link(
-                previous, wallet_id, number, transaction_id, kind, generation_id, corrects, created_at, entries
+                previous,
+                wallet_id,
+                number,
+                transaction_id,
+                kind,
+                generation_id,
+                corrects,
+                created_at,
+                entries,
             )
             if previous != found:
-                message = f"wallet {wallet_id}: transaction {transaction_id} ({number}) was changed after it was written"
-                return Finding(check="3 chain", table="ledger_transactions", row=transaction_id, message=message)
+                message = f"wallet {wallet_id}: transaction {transaction_id} was changed after it was written"
+                return Finding(
+                    check="3 chain", table="ledger_transactions", row=transaction_id, message=message
+                )
             last = number
     if (last, previous) != (sequence, head):
-        message = f"wallet {wallet_id}: its chain ends at {last}, it says {sequence}: transactions were removed"
+        message = (
+            f"wallet {wallet_id}: its chain ends at {last}, it says {sequence}: transactions were removed"
+        )
         return Finding(check="3 chain", table="wallets", row=wallet_id, message=message)
     return None
 
@@ -209,8 +225,9 @@ async def _lines(session: Session) -> Finding | None:
     last = ""
     while rows := await session.fetch(
         "SELECT id, cost_nanos, pricing_lines FROM generations"
-        f" WHERE id > ? AND (cost_nanos <> 0 OR pricing_lines <> '[]') ORDER BY id LIMIT {PAGE}",
+        " WHERE id > ? AND (cost_nanos <> 0 OR pricing_lines <> '[]') ORDER BY id LIMIT ?",
         last,
+        PAGE,
     ):
         for generation_id, cost, lines in rows:
             total = sum(line["line_nanos"] for line in _decode(lines))

@@ -16,7 +16,7 @@ class Lease:
     returning  on its way back to the wallet
     """
 
-    __slots__ = ("durable", "held", "id", "opened", "pending", "returning", "used_at", "wallet_id")
+    __slots__ = ("durable", "ended", "held", "id", "opened", "pending", "returning", "used_at", "wallet_id")
 
     def __init__(self, lease_id: str, wallet_id: str) -> None:
         self.id = lease_id
@@ -26,6 +26,7 @@ class Lease:
         self.held = 0
         self.returning = 0
         self.opened = False  # its row was seen in the database
+        self.ended = False  # not to be drawn on any more
         self.used_at = 0.0  # monotonic seconds
 
     @property
@@ -40,7 +41,7 @@ class Lease:
 
 
 class Waiter:
-    """A request that waits for credit. With `grows` it wants more for a hold that it has, and takes what there is."""
+    """A request that waits for credit; with `grows`, for more of it in a hold that it has."""
 
     __slots__ = ("future", "grows", "minimum", "wanted")
 
@@ -52,7 +53,7 @@ class Waiter:
 
 
 class Wallet:
-    """What this process knows of a wallet. `balance` is at most what the database will say, but for top-ups."""
+    """What this process knows of a wallet: its balance when last read, less what it has charged since."""
 
     __slots__ = ("balance", "filling", "id", "lease", "quiet_until", "waiting")
 

@@ -11,7 +11,7 @@ _STARTED: Final = 19  # the field of /proc/<pid>/stat, counted after the name: c
 
 
 class Process(msgspec.Struct, frozen=True):
-    """A process by its host, its pid, and the time it started, which tells it from a later one of the same pid.
+    """A process: its host, its pid, and when it started, which tells it from a later one of the same pid.
 
     `host` is this boot of this kernel and this pid namespace; empty where the system does not say.
     """
@@ -26,7 +26,7 @@ class Process(msgspec.Struct, frozen=True):
 
 
 def this_process() -> Process:
-    """This one."""
+    """The process that asks."""
     pid = os.getpid()
     return Process(this_host(), pid, _started(pid) or 0)
 

@@ -13,7 +13,7 @@ SLICE: Final = 8  # a lease takes at most one part in so many of what would be l
 
 
 class InstanceEnded(Exception):
-    """This instance was declared dead by another: its leases are gone, and it must register again."""
+    """Another has declared this instance dead: its leases are gone, and it must register again."""
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,7 +56,8 @@ async def grow(wish: Wish, session: Session) -> Granted | None:
         return None
     lease = book.leases.get(wish.lease_id)
     rows = await session.fetch(
-        "SELECT COUNT(*), COUNT(recalled_at) FROM leases WHERE wallet_id = ? AND instance_id <> ? AND amount > 0",
+        "SELECT COUNT(*), COUNT(recalled_at) FROM leases"
+        " WHERE wallet_id = ? AND instance_id <> ? AND amount > 0",
         wish.wallet_id,
         wish.instance_id,
     )

@@ -1,4 +1,4 @@
-"""The ledger of one process: credit in memory, one queue to the database, and the housekeeping around both."""
+"""The ledger of one process: credit in memory, one queue to the database, and the housekeeping of both."""
 
 import asyncio
 import contextlib
@@ -12,9 +12,10 @@ from gateway_core.db.session import Durability, Store
 from gateway_core.db.url import open_store
 from gateway_core.ids import Ids
 from gateway_core.ledger import recovery
+from gateway_core.ledger.filling import Filler
 from gateway_core.ledger.instance import this_process
 from gateway_core.ledger.pool import Pool
-from gateway_core.ledger.records import Begun, Settlement
+from gateway_core.ledger.records import Begun, LedgerError, Settlement
 from gateway_core.ledger.writer import Outcome, Posting, Writer
 from plugin_sdk.money import Hold, Nanos
 
@@ -37,7 +38,18 @@ class Ledger:
         self._heartbeat = heartbeat_seconds
         self._dead_after = dead_after_seconds
         self._process = this_process()
-        self._pool = Pool(store, self.instance_id, ids, clock, self._recover, self._register)
+        self._epoch = 1
+        self._pool = Pool(store, self.instance_id)
+        self._filler = Filler(
+            self._pool,
+            store,
+            self.instance_id,
+            ids,
+            clock,
+            epoch=lambda: self._epoch,
+            recover=self._recover,
+            revive=self._register,
+        )
         self._writer = Writer(store, self.instance_id, self._finished)
         self._settling: dict[str, asyncio.Future[None]] = {}
         self._young: dict[str, Begun] = {}
@@ -81,18 +93,24 @@ class Ledger:
         found = self._pool.take(wallet_id, wanted, minimum_balance)
         if found is not None:
             return found
-        return await self._pool.ask(wallet_id, wanted, minimum_balance)
+        return await self._filler.ask(wallet_id, wanted, minimum_balance)
 
     async def cover(self, hold: Hold, amount: Nanos) -> Hold:
         """The hold grown to `amount`, or as far as credit goes; never raises for lack of it."""
-        return hold if hold.amount >= amount else await self._pool.cover(hold, amount)
+        hold, more = self._pool.grow(hold, amount)
+        if not more:
+            return hold
+        try:
+            return await self._filler.ask(hold.wallet_id, more, 0, hold)
+        except LedgerError:
+            return hold
 
     def begin(self, begun: Begun) -> None:
         """Note that a request goes upstream; queued, and merged away by a settlement that comes at once."""
         self._young[begun.generation_id] = begun
 
     def settle(self, settlement: Settlement) -> "asyncio.Future[None]":
-        """Done once the settlement is committed; a replay of a settled generation is done and changes nothing."""
+        """Done once the settlement is committed; to settle a generation again changes nothing."""
         generation_id = settlement.generation.id
         settling = self._settling.get(generation_id)
         if settling is not None:
@@ -119,7 +137,7 @@ class Ledger:
         for task in self._tasks:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-        await self._pool.stop()
+        self._filler.stop()
         self._flush()
         self._flush()
         await self._writer.close()
@@ -153,13 +171,13 @@ class Ledger:
             await asyncio.sleep(seconds)
             try:
                 await work()
-            except Exception as error:  # noqa: BLE001  # the database may come back; the next turn tries again
+            except Exception as error:  # noqa: BLE001  # the next turn tries again
                 _log.warning("the ledger's housekeeping failed, trying again: %r", error)
 
     async def _live(self) -> None:
         """Say that this process lives, and bury those that do not."""
         began = time.monotonic()
-        if await self._store.write(partial(recovery.beat, self.instance_id, self._pool.epoch, self._clock())):
+        if await self._store.write(partial(recovery.beat, self.instance_id, self._epoch, self._clock())):
             self._trust(began)
         else:
             await self._register()
@@ -168,7 +186,7 @@ class Ledger:
     async def _register(self) -> None:
         began = time.monotonic()
         work = partial(recovery.register, self.instance_id, self._process, self._clock())
-        self._pool.epoch = await self._store.write(work)
+        self._epoch = await self._store.write(work)
         self._pool.forget()
         self._trust(began)
 

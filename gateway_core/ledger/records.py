@@ -1,4 +1,4 @@
-"""What the ledger is told: a request begun, its attempts, its record, its settlement. Values, no behaviour."""
+"""What the ledger is told: a request begun, its attempts, its record, its settlement. Only values."""
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -28,7 +28,7 @@ class LedgerCorrupt(LedgerError):
 
 
 class Begun(msgspec.Struct, frozen=True, kw_only=True):
-    """A request that is about to go upstream. Written soon, and marked abandoned if this process dies first."""
+    """A request about to go upstream. Written soon, and marked abandoned if this process dies first."""
 
     generation_id: str
     team_id: str
@@ -41,7 +41,7 @@ class Begun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One upstream call of a generation, numbered from 1; `cost` is what it cost us, 0 if nothing was used."""
+    """One upstream call of a generation, numbered from 1; `cost` is what it cost us, 0 if nothing."""
 
     number: int
     provider: str
@@ -93,7 +93,7 @@ class GenerationRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Settlement(msgspec.Struct, frozen=True, kw_only=True):
-    """How a generation ended, and every amount that moves for it. Written once per generation, whole or not at all.
+    """How a generation ended, and every amount that moves for it. Written once, whole or not at all.
 
     price  what the answer costs before the over_hold line; price - generation.charge is booked to loss
     costs  (provider, nanos) of each attempt that cost us something

@@ -75,7 +75,8 @@ async def retire(instance_id: str, ours: int, session: Session) -> None:
 async def _claimed(session: Session, row: Row, now: int) -> bool:
     """Whether it is ours to bury: nobody did, and it has not stirred since it was looked at."""
     touched = await session.execute(
-        "UPDATE instances SET ended_at = ? WHERE id = ? AND epoch = ? AND heartbeat_at = ? AND ended_at IS NULL",
+        "UPDATE instances SET ended_at = ?"
+        " WHERE id = ? AND epoch = ? AND heartbeat_at = ? AND ended_at IS NULL",
         now,
         row[0],
         row[1],
@@ -129,7 +130,7 @@ async def _abandon(session: Session, instance_id: str, now: int) -> int:
     )
     return await session.execute(
         "UPDATE generations SET state = 'abandoned', status_code = 500, success = ?, finish_reason = 'error',"
-        " error_code = 'system:abandoned', error_message = 'The gateway process that served this request died.'"
+        " error_code = 'system:abandoned', error_message = 'The process that served this request died.'"
         " WHERE instance_id = ? AND state = 'begun'",
         False,  # noqa: FBT003  # a column's value
         instance_id,

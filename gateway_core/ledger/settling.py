@@ -1,4 +1,4 @@
-"""A batch of settlements in one transaction: the ledger's entries, the settlements, the records, each written once."""
+"""A batch of settlements in one transaction: the ledger's entries, the settlements, the records."""
 
 from collections.abc import Container, Mapping, Sequence
 from typing import Any, Final
@@ -83,8 +83,9 @@ async def settle(
         taken.append(took)
         posted = _post(book, settlement, wallet, charge)
         settlements.append(_settlement_row(settlement, instance_id, charge, posted))
-        generations.append(_generation_row(settlement, instance_id, charge))
-        attempts += _attempt_rows(record)
+        usage = _encode(record.usage).decode()
+        generations.append(_generation_row(settlement, instance_id, charge, usage))
+        attempts += _attempt_rows(record, usage)
         card = settlement.card
         if card is not None and card.id not in known_cards:
             cards[card.id] = (card.id, _encode_card(card).decode(), settlement.settled_at)
@@ -107,7 +108,7 @@ async def settled(session: Session, generation_ids: Sequence[str]) -> set[str]:
 
 
 def _take(book: Book, claim: Claim, wallet: WalletPage | None) -> tuple[int, Taken]:
-    """Take the charge out of the claim's own lease; what its row cannot give (it was recovered), from what is free."""
+    """Take the charge out of the claim's lease, and what that cannot give (it is gone) from what is free."""
     charge = min(claim.settlement.generation.charge, claim.limit)
     lease = book.leases.get(claim.lease_id) if claim.lease_id is not None else None
     if charge < 0:
@@ -154,40 +155,41 @@ def _post(book: Book, settlement: Settlement, wallet: WalletPage | None, charge:
 
 def _begun_row(instance_id: str, begun: Begun) -> Row:
     return (
-        begun.generation_id, "begun", instance_id, begun.created_at, begun.team_id, f"kid_{begun.kid}", None, None,
-        "", begun.operation, "", begun.model, None, None, None, False, False, None, None, None, None, None, None,
-        None, "{}", 0, "USD", _EMPTY, None, False, _EMPTY, None, None, begun.hold,
+        begun.generation_id, "begun", instance_id, begun.created_at, begun.team_id, f"kid_{begun.kid}", None,
+        None, "", begun.operation, "", begun.model, None, None, None, False, False, None, None, None, None,
+        None, None, None, "{}", 0, "USD", _EMPTY, None, False, _EMPTY, None, None, begun.hold,
     )  # fmt: skip
 
 
 def _settlement_row(settlement: Settlement, instance_id: str, charge: int, posted: str | None) -> Row:
-    hold = settlement.hold
+    hold, record = settlement.hold, settlement.generation
     return (
-        settlement.generation.id, settlement.outcome, hold.wallet_id if hold else None, instance_id,
-        hold.amount if hold else 0, charge, max(settlement.price, settlement.generation.charge), settlement.lost,
-        posted, settlement.upstream_finished_at, settlement.settled_at,
+        record.id, settlement.outcome, hold.wallet_id if hold else None, instance_id,
+        hold.amount if hold else 0, charge, max(settlement.price, record.charge), settlement.lost, posted,
+        settlement.upstream_finished_at, settlement.settled_at,
     )  # fmt: skip
 
 
-def _generation_row(settlement: Settlement, instance_id: str, charge: int) -> Row:
+def _generation_row(settlement: Settlement, instance_id: str, charge: int, usage: str) -> Row:
     r = settlement.generation
     lines = r.lines if charge == r.charge else over_hold(r.lines, r.charge - charge)
-    hold = settlement.hold
     return (
-        r.id, "finished", instance_id, r.created_at, r.team_id, f"kid_{r.kid}", r.app_title, r.app_referer, r.endpoint,
-        r.operation, r.protocol, r.model, r.provider, r.upstream_model, r.native_id, r.stream, r.byok, r.status_code,
-        r.success, r.error_code, r.error_message, r.finish_reason, r.latency_ms, r.generation_ms,
-        _encode(r.usage).decode(), charge, r.currency, _encode(lines).decode() if lines else _EMPTY, r.card_id,
+        r.id, "finished", instance_id, r.created_at, r.team_id, f"kid_{r.kid}", r.app_title, r.app_referer,
+        r.endpoint, r.operation, r.protocol, r.model, r.provider, r.upstream_model, r.native_id, r.stream,
+        r.byok, r.status_code, r.success, r.error_code, r.error_message, r.finish_reason, r.latency_ms,
+        r.generation_ms, usage, charge, r.currency, _encode(lines).decode() if lines else _EMPTY, r.card_id,
         r.estimated, _encode(r.unpriced).decode() if r.unpriced else _EMPTY, r.fidelity, r.suppressed,
-        hold.amount if hold else 0,
+        settlement.hold.amount if settlement.hold else 0,
     )  # fmt: skip
 
 
-def _attempt_rows(record: GenerationRecord) -> list[Row]:
+def _attempt_rows(record: GenerationRecord, usage: str) -> list[Row]:
+    """The attempts' rows; the last one's usage is most often the record's own, which is encoded already."""
     return [
         (
-            f"{record.id}.{a.number}", record.id, a.number, a.provider, a.upstream_model, a.status, a.error_code,
-            a.started_at, a.latency_ms, a.native_id, a.cost, None if a.usage is None else _encode(a.usage).decode(),
+            f"{record.id}.{a.number}", record.id, a.number, a.provider, a.upstream_model, a.status,
+            a.error_code, a.started_at, a.latency_ms, a.native_id, a.cost,
+            None if a.usage is None else usage if a.usage == record.usage else _encode(a.usage).decode(),
         )
         for a in record.attempts
     ]  # fmt: skip

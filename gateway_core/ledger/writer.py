@@ -95,7 +95,7 @@ class Writer:
             self._wake.set()
 
     def begin(self, begun: Sequence[Begun]) -> None:
-        """Queue begin rows. Above the bound they are let go: recovery's own record covers what died unseen."""
+        """Queue begin rows. Above the bound they are let go: recovery's record covers what died unseen."""
         if len(self._begun) < QUEUE and not self._closing:
             self._begun += begun
             self._wake.set()
@@ -128,19 +128,22 @@ class Writer:
         return batch
 
     async def _commit(self, batch: _Batch) -> None:
-        """Commit, and again while only the database is at fault; rows at fault are taken apart from the others."""
+        """Commit, again while the database is at fault, and apart from the others where rows are."""
         work = self._together
         while True:
             try:
                 outcomes = await self._store.write(partial(work, batch))
             except Exception as error:  # noqa: BLE001  # every one of them is somebody's answer
-                if self._store.transient(error):
-                    if self._is_over(error):
-                        outcomes = [_unavailable(error)] * len(batch.postings)
+                if not self._store.transient(error):
+                    if work == self._apart:
+                        outcomes = [_corrupt(posting.settlement, error) for posting in batch.postings]
                         break
-                    await asyncio.sleep(_BACKOFF)
-                else:
                     work = self._apart
+                elif self._is_over(error):
+                    outcomes = [_unavailable(error)] * len(batch.postings)
+                    break
+                else:
+                    await asyncio.sleep(_BACKOFF)
             else:
                 self._failing_since = None
                 self._cards.update(
@@ -187,7 +190,7 @@ class Writer:
         outcomes: list[Outcome] = []
         for posting in batch.postings:
             if posting.settlement.generation.id in done:
-                # Its commit was cut off and had gone through after all, or it was settled before, with no lease now.
+                # Its commit was cut off and had gone through after all; or it is a replay, without a lease.
                 outcomes.append(Taken(min(posting.settlement.generation.charge, posting.limit)))
             else:
                 outcomes.append(await self._settle_alone(session, posting))

@@ -81,9 +81,9 @@ def settlement(
     values = {
         "id": generation_id, "created_at": at, "team_id": TEAM, "kid": "k1", "endpoint": "chat.completions",
         "operation": "text.generate", "protocol": "openai.chat", "model": "acme/m", "provider": "upstream",
-        "upstream_model": "m-1", "native_id": "native-1", "status_code": 200, "success": True, "finish_reason": "stop",
-        "latency_ms": 5, "generation_ms": 1000, "usage": {"output_text_tokens": 7}, "lines": lines,
-        "charge": Nanos(charge), "card_id": CARD.id, "attempts": (attempt,),
+        "upstream_model": "m-1", "native_id": "native-1", "status_code": 200, "success": True,
+        "finish_reason": "stop", "latency_ms": 5, "generation_ms": 1000, "usage": {"output_text_tokens": 7},
+        "lines": lines, "charge": Nanos(charge), "card_id": CARD.id, "attempts": (attempt,),
     }  # fmt: skip
     return Settlement(
         generation=GenerationRecord(**{**values, **record}),

@@ -1,7 +1,7 @@
 """A process under load, to be killed: `python -m tests.core.ledger.load URL`.
 
-Many clients at once hold, begin, settle. A generation's id is printed once its settlement is committed: from then on
-its client may have seen the end of the answer. It stops in good order when its standard input ends.
+Many clients at once hold, begin, settle. A generation's id is printed once its settlement is committed: from
+then on its client may have seen the end of the answer. It stops in good order when its standard input ends.
 """
 
 import asyncio
@@ -23,8 +23,8 @@ async def client(ledger: Ledger, stop: asyncio.Event) -> None:
         hold = await held(ledger, HOLD)
         ledger.begin(
             Begun(
-                generation_id=generation_id, team_id=TEAM, kid="k1", wallet_id=TEAM, hold=Nanos(HOLD), model="m",
-                operation="text.generate", created_at=wall_clock(),
+                generation_id=generation_id, team_id=TEAM, kid="k1", wallet_id=TEAM, hold=Nanos(HOLD),
+                model="m", operation="text.generate", created_at=wall_clock(),
             )
         )  # fmt: skip
         await ledger.settle(settlement(hold, CHARGE, cost=CHARGE // 2, generation_id=generation_id))

@@ -51,7 +51,9 @@ async def charged(url: str) -> dict[str, int]:
     return dict(rows)
 
 
-async def test_after_a_kill_every_answer_that_was_seen_is_charged_once_and_nothing_is_held(shared_url: str) -> None:
+async def test_after_a_kill_every_answer_that_was_seen_is_charged_once_and_nothing_is_held(
+    shared_url: str,
+) -> None:
     await fund(shared_url, 10 * USD)
     process = await start(shared_url)
     logged = await seen(process, 300)

@@ -50,7 +50,9 @@ async def test_two_processes_share_a_wallet_and_settle_each_once(pg_url: str) ->
 async def test_holds_are_exact_near_zero_across_processes(pg_url: str) -> None:
     await fund(pg_url, 1_000)
     one, two = await opened(pg_url), await opened(pg_url)
-    found = await asyncio.gather(*[held(x, 300) for _ in range(3) for x in (one, two)], return_exceptions=True)
+    found = await asyncio.gather(
+        *[held(x, 300) for _ in range(3) for x in (one, two)], return_exceptions=True
+    )
     assert sum(hold.amount for hold in found if not isinstance(hold, BaseException)) == 1_000
     assert any(isinstance(hold, InsufficientFunds) for hold in found)
     await one.close()
@@ -76,7 +78,9 @@ async def test_a_row_that_cannot_be_written_fails_alone(pg_url: str) -> None:
     worse = settlement(await held(ledger, 500), 10, cost=1, lost=2)
     odd = settlement(await held(ledger, 500), 10, app_title="nul \0 and half \ud800")
     good = settlement(await held(ledger, 500), 10)
-    results = await asyncio.gather(*[ledger.settle(x) for x in (bad, worse, odd, good)], return_exceptions=True)
+    results = await asyncio.gather(
+        *[ledger.settle(x) for x in (bad, worse, odd, good)], return_exceptions=True
+    )
     assert [type(result) for result in results] == [LedgerCorrupt, LedgerCorrupt, type(None), type(None)]
     assert await fetch(pg_url, "SELECT app_title FROM generations WHERE app_title IS NOT NULL") == [
         ("nul  and half ?",)
@@ -94,8 +98,8 @@ async def test_a_connection_that_is_cut_under_load_costs_no_charge_and_makes_non
         settled += [ledger.settle(settlement(await held(ledger, 500), 10)) for _ in range(20)]
         if round_ % 2:
             await admin.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'gateway ledger'"
-                " AND datname = current_database()"
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE application_name = 'gateway ledger' AND datname = current_database()"
             )
     await asyncio.gather(*settled)
     await admin.close()
@@ -147,5 +151,3 @@ async def test_the_stores_work_too(pg_url: str) -> None:
     # In a process of its own: Tortoise keeps an INSERT per model, and SQLite's is not PostgreSQL's.
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", STORES, pg_url, cwd=ROOT)
     assert await process.wait() == 0
-
-

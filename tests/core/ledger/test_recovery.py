@@ -82,7 +82,9 @@ async def test_opening_recovers_the_lease_of_a_process_that_was_killed(url: str)
     make_dead(url, dead.instance_id)
     ledger = await opened(url)
     assert wallet(url) == (10 * USD, 0, 0)
-    ((kind, instance, amount, details),) = rows(url, "SELECT kind, instance_id, amount, details FROM recoveries")
+    ((kind, instance, amount, details),) = rows(
+        url, "SELECT kind, instance_id, amount, details FROM recoveries"
+    )
     assert (kind, instance, amount) == ("lease_recovered", dead.instance_id, leased)
     assert json.loads(details) == {TEAM: leased}
     await ledger.close()
@@ -170,8 +172,8 @@ async def test_one_that_was_taken_for_dead_still_settles_once_from_what_is_free(
     settled = settlement(hold, USD // 2)
     stalled.begin(
         Begun(
-            generation_id=settled.generation.id, team_id=TEAM, kid="k", wallet_id=TEAM, hold=hold.amount, model="m",
-            operation="text.generate", created_at=1,
+            generation_id=settled.generation.id, team_id=TEAM, kid="k", wallet_id=TEAM, hold=hold.amount,
+            model="m", operation="text.generate", created_at=1,
         )
     )  # fmt: skip
     while not rows(url, "SELECT id FROM generations"):

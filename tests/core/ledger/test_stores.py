@@ -127,8 +127,9 @@ async def test_a_generation_has_the_contracts_record(stores: Stores, url: str) -
     found = await stores.generations.get(TEAM, settled.generation.id)
     assert found is not None
     wanted = {
-        "id": settled.generation.id, "request_id": settled.generation.id, "created_at": "2023-11-14T22:13:20.123Z",
-        "team_id": TEAM, "app_id": None, "endpoint": "chat.completions", "model_id": "acme/m", "provider": "upstream",
+        "id": settled.generation.id, "request_id": settled.generation.id, "team_id": TEAM, "app_id": None,
+        "created_at": "2023-11-14T22:13:20.123Z", "endpoint": "chat.completions", "model_id": "acme/m",
+        "provider": "upstream",
         "native_response_id": "native-1", "stream": False, "byok": False, "status_code": 200, "success": True,
         "error_code": None, "error_message": None, "latency_ms": 5, "generation_ms": 1000,
         "usage": {"output_text_tokens": 7}, "cost_nanos": 300, "currency": "USD",
@@ -136,14 +137,17 @@ async def test_a_generation_has_the_contracts_record(stores: Stores, url: str) -
         "finish_reason": "stop", "location": None, "outcome": "charged",
     }  # fmt: skip
     assert {name: found[name] for name in wanted} == wanted
-    assert [(attempt["provider"], attempt["cost_nanos"]) for attempt in found["attempts"]] == [("upstream", 120)]
+    assert [(attempt["provider"], attempt["cost_nanos"]) for attempt in found["attempts"]] == [
+        ("upstream", 120)
+    ]
     await ledger.close()
 
 
 async def test_every_attempt_is_in_the_record_in_order(stores: Stores, url: str) -> None:
     ledger = await opened(url)
     attempts = tuple(
-        AttemptRecord(number=number, provider=f"p{number}", upstream_model="m", started_at=number) for number in (1, 2)
+        AttemptRecord(number=number, provider=f"p{number}", upstream_model="m", started_at=number)
+        for number in (1, 2)
     )
     settled = settlement(None, attempts=attempts)
     await ledger.settle(settled)

@@ -1,7 +1,5 @@
 """`ledger verify`: whatever is changed behind the ledger's back is found, with the first bad row named."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from gateway_core.ledger import verify
@@ -9,7 +7,7 @@ from tests.core.ledger.books import TEAM, USD, fund, held, opened, rows, settlem
 
 
 @pytest.fixture
-async def books(url: str) -> AsyncIterator[str]:
+async def books(url: str) -> str:
     """A database with a little history, closed."""
     await fund(url, 10 * USD)
     await fund(url, 5 * USD, kind="test")
@@ -21,7 +19,7 @@ async def books(url: str) -> AsyncIterator[str]:
     await ledger.settle(settlement(None))
     await ledger.close()
     assert await verify(url) == []
-    yield url
+    return url
 
 
 async def first(url: str) -> tuple[str, str]:
@@ -40,14 +38,26 @@ def transaction(url: str, sequence: int) -> str:
 
 async def test_an_entry_that_was_changed_is_found(books: str) -> None:
     bad = transaction(books, 3)
-    tamper(books, "UPDATE ledger_entries SET amount = amount + 1 WHERE transaction_id = ? AND account = 'revenue'", bad)
+    tamper(
+        books,
+        "UPDATE ledger_entries SET amount = amount + 1 WHERE transaction_id = ? AND account = 'revenue'",
+        bad,
+    )
     assert await first(books) == ("2 double entry", bad)
 
 
 async def test_a_balanced_change_is_found_by_the_chain(books: str) -> None:
     bad = transaction(books, 3)
-    tamper(books, "UPDATE ledger_entries SET amount = amount + 1 WHERE transaction_id = ? AND account = 'revenue'", bad)
-    tamper(books, "UPDATE ledger_entries SET amount = amount - 1 WHERE transaction_id = ? AND account LIKE 'prov%'", bad)
+    tamper(
+        books,
+        "UPDATE ledger_entries SET amount = amount + 1 WHERE transaction_id = ? AND account = 'revenue'",
+        bad,
+    )
+    tamper(
+        books,
+        "UPDATE ledger_entries SET amount = amount - 1 WHERE transaction_id = ? AND account LIKE 'prov%'",
+        bad,
+    )
     assert await first(books) == ("3 chain", bad)
 
 
@@ -113,7 +123,9 @@ async def test_a_second_charge_of_a_generation_is_found(books: str) -> None:
         "INSERT INTO ledger_transactions (id, kind, generation_id, created_at) VALUES ('X', 'charge', ?, 1)",
         bad,
     )
-    tamper(books, "INSERT INTO ledger_entries (transaction_id, account, amount) VALUES ('X','a',1),('X','b',-1)")
+    tamper(
+        books, "INSERT INTO ledger_entries (transaction_id, account, amount) VALUES ('X','a',1),('X','b',-1)"
+    )
     assert await first(books) == ("4 settled once", "X")
 
 

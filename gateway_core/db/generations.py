@@ -1,0 +1,96 @@
+"""Generations as they are shown: the contract's record, made of the rows that the ledger wrote."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from typing_extensions import override
+
+from gateway_core.db import models
+from plugin_sdk.services import GenerationStore
+
+
+class Generations(GenerationStore):
+    """Records of served requests."""
+
+    @override
+    async def get(self, team_id: str, generation_id: str) -> Mapping[str, Any] | None:
+        row = await models.Generation.get_or_none(id=generation_id, team_id=team_id)
+        if row is None:
+            return None
+        attempts = await models.Attempt.filter(generation_id=generation_id).order_by("number")
+        settlement = await models.Settlement.get_or_none(generation_id=generation_id)
+        return _generation(row, attempts, settlement)
+
+
+def _generation(
+    row: models.Generation, attempts: list[models.Attempt], settlement: models.Settlement | None
+) -> dict[str, Any]:
+    """The contract's record (4.4), and behind it what this gateway adds."""
+    usage = json.loads(row.usage)
+    output = sum(n for meter, n in usage.items() if meter.startswith("output_") and meter.endswith("_tokens"))
+    throughput = round(output * 1000 / row.generation_ms, 2) if output and row.generation_ms else None
+    return {
+        "id": row.id,
+        "created_at": iso(row.created_at),
+        "team_id": row.team_id,
+        "request_id": row.id,
+        "app_id": row.app_title or row.app_referer,
+        "endpoint": row.endpoint,
+        "model_id": row.model_id,
+        "provider": row.provider,
+        "native_response_id": row.native_response_id,
+        "stream": row.stream,
+        "byok": row.byok,
+        "status_code": row.status_code,
+        "success": row.success,
+        "error_code": row.error_code,
+        "error_message": row.error_message,
+        "latency_ms": row.latency_ms,
+        "generation_ms": row.generation_ms,
+        "usage": usage,
+        "cost_nanos": row.cost_nanos,
+        "currency": row.currency,
+        "pricing_lines": json.loads(row.pricing_lines),
+        "key_id": row.key_id,
+        "throughput": throughput,
+        "finish_reason": row.finish_reason,
+        "location": None,
+        "state": row.state,
+        "operation": row.operation,
+        "protocol": row.protocol,
+        "upstream_model": row.upstream_model,
+        "price_card_id": row.card_id,
+        "estimated": row.estimated,
+        "unpriced": json.loads(row.unpriced),
+        "fidelity": row.fidelity,
+        "billing_suppression_reason": row.suppressed,
+        "outcome": None if settlement is None else settlement.outcome,
+        "upstream_finished_at": None if settlement is None else settlement.upstream_finished_at,
+        "settled_at": None if settlement is None else settlement.settled_at,
+        "delivered_at": None if settlement is None else settlement.delivered_at,
+        "attempts": [_attempt(attempt) for attempt in attempts],
+    }
+
+
+def iso(moment: int) -> str:
+    """Milliseconds since 1970 as the contract writes times: ISO 8601 in UTC."""
+    return (
+        datetime.fromtimestamp(moment / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    )
+
+
+def _attempt(row: models.Attempt) -> dict[str, Any]:
+    return {
+        "number": row.number,
+        "provider": row.provider,
+        "upstream_model": row.upstream_model,
+        "status": row.status,
+        "error_code": row.error_code,
+        "started_at": row.started_at,
+        "latency_ms": row.latency_ms,
+        "native_response_id": row.native_id,
+        "cost_nanos": row.cost_nanos,
+        "usage": json.loads(row.usage) if row.usage else None,
+    }
