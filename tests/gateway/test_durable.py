@@ -6,6 +6,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
@@ -53,24 +54,20 @@ async def test_the_end_of_an_answer_leaves_only_after_its_settlement_is_committe
                 return f"durable-{stream}" in upstream.finished
 
             await until(answered, "the upstream has said all")
-            if stream:
-                reading = await entered
-                seen = await reading.until(3)
-                rest = asyncio.create_task(reading.rest())
-                done, _ = await asyncio.wait([rest], timeout=SOON)
-                assert not done, "the end came before the commit"
-                lock.rollback()
-                end, complete = await rest
-                assert b"[DONE]" not in seen
-                assert complete
-                assert end.endswith(b"data: [DONE]\n\n")
-            else:
-                done, _ = await asyncio.wait([entered], timeout=SOON)
-                assert not done, "the answer came before the commit"
-                lock.rollback()
-                reading = await entered
-                assert (await reading.rest())[1]
+            reading = await entered if stream else None
+            seen = await reading.until(3) if reading is not None else b""
+            waiting: asyncio.Task[Any] = (
+                asyncio.create_task(reading.rest()) if reading is not None else entered
+            )
+            done, _ = await asyncio.wait([waiting], timeout=SOON)
+            assert not done, "the end came before the commit"
+            assert b"[DONE]" not in seen
+            lock.rollback()
+        reading = reading or await entered
+        end, complete = await (waiting if stream else reading.rest())
         await connection.__aexit__(None, None, None)
+    assert complete
+    assert end.endswith(b"data: [DONE]\n\n") if stream else end.startswith(b"{")
     assert reading.headers["x-generation-id"] in (await books(steady.database)).charged
 
 
