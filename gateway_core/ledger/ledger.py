@@ -105,6 +105,10 @@ class Ledger:
         except LedgerError:
             return hold
 
+    def release(self, hold: Hold) -> None:
+        """Give a hold back that no settlement will end; nothing where it is not open."""
+        self._pool.spend(hold, 0)
+
     def begin(self, begun: Begun) -> None:
         """Note that a request goes upstream; queued, and merged away by a settlement that comes at once."""
         self._young[begun.generation_id] = begun

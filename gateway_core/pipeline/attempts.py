@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from gateway_core.host.dispatch import chain
 from gateway_core.pipeline.exchange import Exchange, Phase
-from gateway_core.pipeline.pricing import payable_output
+from gateway_core.pipeline.pricing import cost_of, payable_output
 from gateway_core.pipeline.stages import output_limit
 from plugin_sdk.context import Attempt, Endpoint
 from plugin_sdk.errors import (
@@ -13,7 +13,7 @@ from plugin_sdk.errors import (
     UpstreamCut,
     UpstreamError,
 )
-from plugin_sdk.money import Nanos, charge
+from plugin_sdk.money import Nanos
 from plugin_sdk.protocol import Piece, Target, Translation, UpstreamRequest
 from plugin_sdk.provider import Provider
 
@@ -29,6 +29,7 @@ async def first_pieces(exchange: Exchange) -> list[Piece]:
     for number, endpoint in enumerate(exchange.endpoints[:MAX_ATTEMPTS], start=1):
         exchange.to(Phase.ATTEMPTING)
         exchange.attempt = Attempt(number=number, endpoint=endpoint)
+        exchange.dispatched = exchange.first_event = time.perf_counter()
         try:
             return await _attempt(exchange, exchange.attempt)
         except UpstreamError as error:
@@ -157,7 +158,10 @@ def _cost(exchange: Exchange) -> Nanos:
     facts = exchange.facts
     if facts is None or facts.usage is None or exchange.attempt is None:
         return Nanos(0)
-    return charge(facts.usage, exchange.attempt.endpoint.card).total
+    try:
+        return cost_of(facts.usage, exchange.attempt.endpoint.card)
+    except ValueError:  # no quantities; the attempt's record keeps them as they came
+        return Nanos(0)
 
 
 def _provider(exchange: Exchange) -> str | None:

@@ -59,7 +59,7 @@ class Exchange:
         "answer", "attempt", "attempts", "began", "charge", "clamped", "client", "ctx", "dispatched",
         "endpoints", "error", "finished_at", "first_event", "generation_id", "headers", "hold", "phase",
         "principal", "protocol", "received_at", "response", "route", "runtime", "shown", "snapshot", "status",
-        "stream", "usage", "view", "worst_case",
+        "stream", "unbilled", "usage", "view", "worst_case",
     )  # fmt: skip
 
     def __init__(self, runtime: Runtime, route: Route, client: Client, headers: dict[str, str]) -> None:
@@ -89,7 +89,8 @@ class Exchange:
         self.finished_at: int | None = None
         self.clamped: str | None = None
         self.usage: Usage | None = None  # what `charge` was made of
-        self.charge: Charge | None = None
+        self.charge: Charge | None = None  # so far; once settled, what the team pays (None: nothing)
+        self.unbilled: str | None = None  # why a settled answer is not charged
         self.shown = False  # the client has been shown a price
         self.error: GatewayError | None = None
         self.status = 200
@@ -118,15 +119,15 @@ class Exchange:
 
     async def price(self, usage: Usage) -> Charge:
         """The charge for this usage: the hold covers what credit allows, a last line takes off the rest."""
-        if self.charge is not None and usage is self.usage:
+        if self.charge is not None and usage == self.usage:
             return self.charge
         if self.ctx is None or self.attempt is None:
             raise RuntimeError("nothing is priced before an attempt")
         made = await priced(self.snapshot.hooks.price, self.ctx, self.attempt, usage)
         if self.hold is not None and made.total > self.hold.amount:
             self.hold = await self.runtime.ledger.cover(self.hold, made.total)
-            made = capped(made, self.hold.amount)
-        self.usage, self.charge = usage, made
+        made = capped(made, _NOTHING if self.hold is None else self.hold.amount)
+        self.usage, self.charge = dict(usage), made  # a copy: a protocol may count on in its own
         return made
 
     def suppressed(self) -> str | None:

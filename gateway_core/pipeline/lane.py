@@ -10,7 +10,7 @@ from gateway_core.pipeline.relay import headers, send_stream, send_whole
 from gateway_core.pipeline.runtime import Runtime
 from gateway_core.pipeline.settle import CLIENT_CLOSED, settle
 from gateway_core.pipeline.stages import admit
-from plugin_sdk.errors import GatewayError, Internal, InvalidRequest, UpstreamCut
+from plugin_sdk.errors import GatewayError, Internal, InvalidRequest, UpstreamTimeout
 from plugin_sdk.modality import Route
 
 _JSON: Final = (b"content-type", b"application/json")
@@ -35,24 +35,39 @@ class Lane:
         exchange = Exchange(self._runtime, route, client, found)
         client.on_left(exchange.client_left)
         try:
-            await _serve(exchange)
+            await _answer(exchange)
         except asyncio.CancelledError:
             self._runtime.adopt(_cancelled(exchange))
             raise
-        except GatewayError as error:
-            await _refuse(exchange, error)
-        except ClientLeft:
-            await _abandon(exchange)
-        except Exception as error:  # the last resort of a request: 500, settled, with a trace in the log
-            self._runtime.log.exception("request failed", error, generation_id=exchange.generation_id)
-            internal = Internal("The gateway failed; the generation id leads to the log.")
-            await _refuse(exchange, internal)
+        except Exception as error:  # settled; but saying so failed
+            self._runtime.log.exception("answer failed", error, generation_id=exchange.generation_id)
+            client.abort()
         finally:
             client.unwatch()
             if exchange.response is not None:
                 exchange.response.release()
-            self._runtime.leave(exchange.snapshot)
+        await _over(exchange)
+
+
+async def _answer(exchange: Exchange) -> None:
+    """Serve, or settle and say why not."""
+    try:
+        await _serve(exchange)
+    except GatewayError as error:
+        await _refuse(exchange, error)
+    except ClientLeft:
+        await _abandon(exchange)
+    except Exception as error:  # the last resort of a request: 500, settled, with a trace in the log
+        exchange.runtime.log.exception("request failed", error, generation_id=exchange.generation_id)
+        await _refuse(exchange, Internal("The gateway failed; the generation id leads to the log."))
+
+
+async def _over(exchange: Exchange) -> None:
+    """Tell the observers, then let go of the snapshot: a plugin is not stopped under its own request."""
+    try:
         await exchange.observe()
+    finally:
+        exchange.runtime.leave(exchange.snapshot)
 
 
 async def _serve(exchange: Exchange) -> None:
@@ -101,22 +116,16 @@ async def _abandon(exchange: Exchange) -> None:
 
 
 async def _cancelled(exchange: Exchange) -> None:
-    """The server is ending this request, whole or not: settle what is known now."""
-    if exchange.phase is Phase.SETTLED:
-        return
-    exchange.error = UpstreamCut("The gateway was stopped while this request ran.")
-    if exchange.phase not in ENDS:
-        facts = exchange.facts
-        begun = facts is not None and facts.started
-        if begun and exchange.phase in (Phase.RELAYING, Phase.ATTEMPTING):
-            exchange.to(Phase.CANCELLED)
-        else:
-            _end(exchange)
+    """The gateway is stopping in the middle of this request: that is our doing, and nobody pays for it."""
     try:
-        await settle(exchange)
+        if exchange.phase is not Phase.SETTLED:
+            exchange.error = Internal("The gateway was stopped while this request ran.")
+            _end(exchange)
+            await settle(exchange)
     except GatewayError:
-        return  # logged where it happened
-    await exchange.observe()
+        pass  # logged where it happened
+    finally:
+        await _over(exchange)
 
 
 def _end(exchange: Exchange) -> None:
@@ -126,6 +135,7 @@ def _end(exchange: Exchange) -> None:
     if exchange.phase is Phase.RELAYING:
         exchange.to(Phase.CUT)
     elif exchange.phase is Phase.ATTEMPTING:
-        exchange.to(Phase.FAILED)
+        waited = exchange.client.left and isinstance(exchange.error, UpstreamTimeout)
+        exchange.to(Phase.CANCELLED if waited else Phase.FAILED)
     else:
         exchange.to(Phase.REFUSED)

@@ -8,20 +8,26 @@ import msgspec
 
 from gateway_core.host.dispatch import HookCall, chain
 from plugin_sdk.context import Attempt, Endpoint, RequestContext
-from plugin_sdk.money import NANOS_PER_USD, Charge, ChargeLine, Nanos, Usage, charge
+from plugin_sdk.money import NANOS_PER_USD, Charge, ChargeLine, Nanos, PriceCard, Usage, charge
 
 OVER_HOLD = "over_hold"
+MOST = (1 << 63) - 1  # nanos that a column holds
 _MILLION = 1_000_000
 _encode = msgspec.json.Encoder().encode
 
 
 async def priced(hooks: Sequence[HookCall], ctx: RequestContext, attempt: Attempt, usage: Usage) -> Charge:
     """The card's charge, then whatever the `price` policies make of it."""
-    made = charge(usage, attempt.endpoint.card)
+    made = _bounded(charge(usage, attempt.endpoint.card))
     if not hooks:
         return made
     final: Charge = await chain(hooks, 3, ctx, attempt, usage, made)
-    return final
+    return _checked(final)
+
+
+def cost_of(usage: Usage, card: PriceCard) -> Nanos:
+    """What a usage costs us by its card. Raises ValueError where no ledger can hold so much."""
+    return _bounded(charge(usage, card)).total
 
 
 def capped(made: Charge, paid: Nanos) -> Charge:
@@ -68,6 +74,23 @@ def pricing_lines(made: Charge) -> list[dict[str, Any]]:
 def rendered(found: Mapping[str, Any]) -> bytes:
     """JSON bytes of a pricing object."""
     return _encode(found)
+
+
+def _checked(made: Charge) -> Charge:
+    """A policy's charge, if a wallet can pay it and a record can show it; else raises."""
+    for line in made.lines:
+        if type(line.nanos) is not int:
+            raise TypeError(f"{line.meter}: money is whole nanos, not {line.nanos!r}")
+    if made.total < 0:
+        raise ValueError(f"a charge cannot be negative, got {made.total}")
+    _encode((pricing_lines(made), made.unpriced))
+    return _bounded(made)
+
+
+def _bounded(made: Charge) -> Charge:
+    if made.total > MOST:
+        raise ValueError(f"no ledger can hold a charge of {made.total} nanos")
+    return made
 
 
 def usd(nanos: int) -> Decimal:

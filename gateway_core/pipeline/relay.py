@@ -138,7 +138,10 @@ async def _end_in_error(exchange: Exchange, error: GatewayError) -> None:
     if exchange.answer is not None and exchange.answer.exact:
         exchange.client.abort()
         return
-    last_word = _encode(pricing_object(_NOTHING, suppressed="upstream_failure")) if exchange.shown else None
+    last_word = None
+    if exchange.shown:
+        made = exchange.charge or _NOTHING
+        last_word = _encode(pricing_object(made, suppressed=exchange.unbilled))
     await exchange.client.finish(
         exchange.protocol.render_stream_error(error, exchange.generation_id, last_word)
     )

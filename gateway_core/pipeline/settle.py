@@ -13,14 +13,16 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from gateway_core.ledger.records import GenerationRecord, Settlement
 from gateway_core.pipeline.exchange import Exchange, Phase
-from gateway_core.pipeline.pricing import pricing_lines
+from gateway_core.pipeline.pricing import OVER_HOLD, cost_of, pricing_lines
 from plugin_sdk.errors import GatewayError, Internal
-from plugin_sdk.money import Charge, Nanos, Usage, charge
+from plugin_sdk.money import Charge, Nanos, Usage
 
 CLIENT_CLOSED = 499  # the status that a record of a client's own disconnect carries
+_LONGEST = 200  # characters of a client's own words in a record
 
 
 class _Bill(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,20 +39,20 @@ class _Bill(msgspec.Struct, frozen=True, kw_only=True):
 async def settle(exchange: Exchange) -> None:
     """End the exchange: returns once its settlement is committed. Raises Internal if it could not be."""
     ended = exchange.phase
-    try:
-        bill = await _bill(exchange, ended)
-    except Exception as error:  # noqa: BLE001  # a pricing failure is logged and counted, never a 500 (money.md 9)
-        exchange.runtime.log.error("pricing failed", generation_id=exchange.generation_id, error=repr(error))
-        bill = _Bill(suppressed="pricing_failed")
+    bill = await _bill(exchange, ended)
     if exchange.attempt is not None and len(exchange.attempts) < exchange.attempt.number:
         exchange.attempted(exchange.error if ended is not Phase.COMPLETED else None, bill.cost)
     exchange.to(Phase.SETTLED)
+    exchange.usage, exchange.charge, exchange.unbilled = bill.usage, bill.charge, bill.suppressed
     if exchange.principal is None:
         return  # nobody to record it for
-    settlement = _settlement(exchange, ended, bill)
+    ledger = exchange.runtime.ledger
     try:
-        await exchange.runtime.ledger.settle(settlement)
+        await ledger.settle(_settlement(exchange, ended, bill))
     except Exception as error:
+        if exchange.hold is not None:
+            ledger.release(exchange.hold)  # where the ledger never got so far as to end it
+        exchange.charge, exchange.unbilled = None, "settlement_failed"
         exchange.runtime.log.error(
             "settlement failed", generation_id=exchange.generation_id, error=repr(error)
         )
@@ -58,19 +60,25 @@ async def settle(exchange: Exchange) -> None:
 
 
 async def _bill(exchange: Exchange, ended: Phase) -> _Bill:
-    """The table above."""
-    facts = exchange.facts
-    if facts is None or exchange.attempt is None or ended in (Phase.REFUSED, Phase.FAILED):
+    """The table above. A price that fails is nobody's debt: logged and counted, never a 500 (money.md 9)."""
+    facts, attempt = exchange.facts, exchange.attempt
+    if facts is None or attempt is None or ended in (Phase.REFUSED, Phase.FAILED):
         return _Bill()
-    estimated = facts.usage is None or (ended is Phase.CANCELLED and not facts.complete)
-    usage = facts.usage if facts.usage is not None else _estimate(exchange)
-    cost = charge(usage, exchange.attempt.endpoint.card).total
-    suppressed = _suppressed(exchange, ended)
-    if suppressed is not None:
-        return _Bill(usage=usage, estimated=estimated, suppressed=suppressed, cost=cost)
-    made = await exchange.price(usage)
-    over = sum(line.nanos for line in made.lines if line.nanos < 0 and line.meter == "over_hold")
-    return _Bill(charge=made, price=Nanos(made.total - over), usage=usage, estimated=estimated, cost=cost)
+    bill = _Bill(
+        usage=facts.usage if facts.usage is not None else _estimate(exchange),
+        estimated=facts.usage is None or (ended is Phase.CANCELLED and not facts.complete),
+        suppressed=_suppressed(exchange, ended),
+    )
+    try:
+        bill = replace(bill, cost=cost_of(bill.usage, attempt.endpoint.card))
+        if bill.suppressed is not None:
+            return bill
+        made = await exchange.price(bill.usage)
+    except Exception as error:  # noqa: BLE001  # whatever a policy or a provider's figures brought about
+        exchange.runtime.log.error("pricing failed", generation_id=exchange.generation_id, error=repr(error))
+        return replace(bill, suppressed=bill.suppressed or "pricing_failed")
+    over = sum(line.nanos for line in made.lines if line.nanos < 0 and line.meter == OVER_HOLD)
+    return replace(bill, charge=made, price=Nanos(made.total - over))
 
 
 def _suppressed(exchange: Exchange, ended: Phase) -> str | None:
@@ -133,7 +141,7 @@ def _record(exchange: Exchange, ended: Phase, bill: _Bill, charged: Nanos) -> Ge
         endpoint=exchange.route.name,
         operation=exchange.route.operation,
         protocol=exchange.route.protocol,
-        model=view.model if view is not None else "",
+        model=view.model[:_LONGEST] if view is not None else "",
         provider=attempt.endpoint.provider if attempt is not None else None,
         upstream_model=attempt.endpoint.upstream_model if attempt is not None else None,
         native_id=facts.native_id if facts is not None else None,
@@ -171,20 +179,25 @@ def _status(exchange: Exchange, ended: Phase) -> int:
 
 
 def _error_code(error: GatewayError | None, ended: Phase) -> str | None:
-    if ended is Phase.CANCELLED:
+    if _left(error, ended):
         return "user:client_disconnected"
     return None if error is None else f"{error.attribution}:{error.code}"
+
+
+def _left(error: GatewayError | None, ended: Phase) -> bool:
+    """Whether it ended because the client left."""
+    return ended is Phase.CANCELLED or (error is not None and error.status == CLIENT_CLOSED)
 
 
 def _finish(exchange: Exchange, ended: Phase) -> str | None:
     if ended is Phase.COMPLETED:
         return exchange.facts.finish if exchange.facts is not None else None
-    if ended is Phase.CANCELLED:
-        return "cancel"
     error = exchange.error
+    if _left(error, ended):
+        return "cancel"
     return "timeout" if error is not None and error.code == "upstream_timeout" else "error"
 
 
 def _bounded(text: str | None) -> str | None:
     """An untrusted header of a client's, cut to a bounded length."""
-    return None if text is None else text[:200]
+    return None if text is None else text[:_LONGEST]

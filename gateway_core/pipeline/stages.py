@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from gateway_core.host.dispatch import all_, chain, first
+from gateway_core.host.dispatch import chain, first
 from gateway_core.ledger.records import Begun
 from gateway_core.pipeline.exchange import Exchange, Phase
 from gateway_core.pipeline.pricing import payable_output, worst_case
@@ -45,11 +45,7 @@ async def admit(exchange: Exchange) -> None:
         worst_case=_worst(candidates, view),
     )
     exchange.worst_case = ctx.worst_case
-    holds: list[Hold] = await all_(exchange.snapshot.hooks.check_credit, ctx)
-    if len(holds) > 1:
-        raise RuntimeError("two policies hold credit for one request; enable one of them")
-    if holds:
-        exchange.hold = holds[0]
+    await _check_credit(exchange, ctx)
     exchange.to(Phase.ADMITTED)
     routed = await chain(exchange.snapshot.hooks.route, 1, ctx, candidates)
     exchange.endpoints = _affordable(exchange, tuple(routed))
@@ -84,6 +80,18 @@ async def _authenticate(exchange: Exchange) -> Principal:
             reason="management_key_not_valid_for_gateway",
         )
     return principal
+
+
+async def _check_credit(exchange: Exchange, ctx: RequestContext) -> None:
+    """Ask every policy; a hold is the exchange's at once, so that whatever fails after it gives it back."""
+    for call in exchange.snapshot.hooks.check_credit:
+        hold: Hold | None = await call(ctx)
+        if hold is None:
+            continue
+        if exchange.hold is not None:
+            exchange.runtime.ledger.release(hold)
+            raise RuntimeError("two policies hold credit for one request; enable one of them")
+        exchange.hold = hold
 
 
 async def _read(exchange: Exchange) -> RequestView:

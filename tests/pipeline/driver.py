@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +47,20 @@ class Driver:
         self.app = app
         self.key = key
         self.database = database
+        self.answers: list[Answer] = []  # as far as each has come
 
     async def ask(
-        self, body: Any, *, key: str | None = None, leave_after: int | None = None, **headers: str
+        self,
+        body: Any,
+        *,
+        key: str | None = None,
+        leave_after: int | None = None,
+        leave_when: Callable[[], Awaitable[None]] | None = None,
+        **headers: str,
     ) -> Answer:
-        """POST /v1/chat/completions; with `leave_after` the client is gone after so many body messages."""
+        """POST /v1/chat/completions; the client is gone after so many body messages, or at a time."""
         answer = Answer()
+        self.answers.append(answer)
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         sent = 0
         left = asyncio.Event()
@@ -60,7 +68,7 @@ class Driver:
 
         async def receive() -> dict[str, Any]:
             nonlocal asked
-            if not asked:
+            if not asked and not left.is_set():
                 asked = True
                 if leave_after == 0:
                     left.set()
@@ -91,7 +99,11 @@ class Driver:
             "raw_path": b"/v1/chat/completions", "query_string": b"", "root_path": "", "headers": found,
             "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 1), "extensions": {},
         }  # fmt: skip
-        await self.app(scope, receive, send)
+        leaving = asyncio.ensure_future(_leave(left, leave_when))
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            leaving.cancel()
         return answer
 
     def rows(self, query: str) -> list[sqlite3.Row]:
@@ -115,6 +127,12 @@ class Driver:
             "SELECT g.*, s.outcome, s.charge, s.hold, s.lost, s.delivered_at, s.upstream_finished_at "
             "FROM generations g LEFT JOIN settlements s ON s.generation_id = g.id ORDER BY g.id"
         )
+
+
+async def _leave(left: asyncio.Event, when: Callable[[], Awaitable[None]] | None) -> None:
+    if when is not None:
+        await when()
+        left.set()
 
 
 @contextlib.asynccontextmanager
