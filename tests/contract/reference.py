@@ -14,12 +14,12 @@ from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
 import click
-import gateway_core.cli
 import yaml
-from gateway_core.config.model import GatewayBlock
 from pydantic import BaseModel, SecretStr
 from pydantic_core import PydanticUndefined
 
+import gateway_core.cli
+from gateway_core.config.model import GatewayBlock
 from plugin_sdk import errors
 from plugin_sdk.plugin import PluginConfig
 from plugin_sdk.provider import Provider, ProviderConfig

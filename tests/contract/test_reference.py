@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from gateway_core.config.model import GatewayBlock
 
+from gateway_core.config.model import GatewayBlock
 from plugin_sdk.errors import GatewayError, UpstreamRejected
 from tests.contract.reference import commands, error_classes, generated, generated_pages, shipped
 from tests.contract.repository import ROOT, page, short

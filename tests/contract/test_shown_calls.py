@@ -103,16 +103,6 @@ def shell(command: str, **variables: str) -> str:
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 
 
-@needs_curl
-def test_the_line_that_the_first_start_prints_streams_a_priced_answer(first_start: FirstStart) -> None:
-    found = re.search(r"^ *curl (?:.*\\\n)*.*$", first_start.printed, re.MULTILINE)
-    assert found is not None
-    answer = shell(found[0])
-    assert '"usage":' in answer
-    assert '"pricing":{"total_nanos":' in answer
-    assert answer.rstrip().endswith("data: [DONE]")
-
-
 def curl_blocks() -> list[tuple[str, str]]:
     return [
         (f"{short(path)}:{line}", text)
