@@ -8,7 +8,7 @@ import msgspec
 
 from gateway_core.host.dispatch import HookCall, chain
 from plugin_sdk.context import Attempt, Endpoint, RequestContext
-from plugin_sdk.money import NANOS_PER_USD, Charge, ChargeLine, Nanos, PriceCard, Usage, charge
+from plugin_sdk.money import NANOS_PER_USD, TOKENS, Charge, ChargeLine, Nanos, PriceCard, Usage, charge
 
 OVER_HOLD = "over_hold"
 MOST = (1 << 63) - 1  # nanos that a column holds
@@ -18,6 +18,7 @@ _encode = msgspec.json.Encoder().encode
 
 async def priced(hooks: Sequence[HookCall], ctx: RequestContext, attempt: Attempt, usage: Usage) -> Charge:
     """The card's charge, then whatever the `price` policies make of it."""
+    usage = metered(usage, attempt.endpoint.card)
     made = _bounded(charge(usage, attempt.endpoint.card))
     if not hooks:
         return made
@@ -27,7 +28,17 @@ async def priced(hooks: Sequence[HookCall], ctx: RequestContext, attempt: Attemp
 
 def cost_of(usage: Usage, card: PriceCard) -> Nanos:
     """What a usage costs us by its card. Raises ValueError where no ledger can hold so much."""
-    return _bounded(charge(usage, card)).total
+    return _bounded(charge(metered(usage, card), card)).total
+
+
+def metered(usage: Usage, card: PriceCard) -> Usage:
+    """The usage and, where the card prices them, the meters that nobody counts: see money.md 7."""
+    more: dict[str, int | Decimal] = {}
+    if "requests" in card.rates:
+        more["requests"] = 1
+    if "total_tokens" in card.rates:
+        more["total_tokens"] = sum(quantity for meter, quantity in usage.items() if meter.endswith(TOKENS))
+    return {**usage, **more} if more else usage
 
 
 def capped(made: Charge, paid: Nanos) -> Charge:

@@ -108,6 +108,40 @@ async def test_a_count_beyond_all_measure_still_ends_in_one_settlement(
     assert (row["outcome"], row["charge"], row["suppressed"]) == ("released", 0, "pricing_failed")
 
 
+@pytest.mark.parametrize(
+    ("meter", "usd", "more"), [("requests", "0.01", 10_000_000), ("total_tokens", "1.00", 14 * 1_000)]
+)
+async def test_a_card_may_price_what_nobody_counts(
+    upstream: Upstream, tmp_path: Path, meter: str, usd: str, more: int
+) -> None:
+    upstream.play("derived", whole(ANSWER))
+    found = plugins(upstream)
+    found["one"]["models"][0]["price"] = {**PRICE, meter: usd}
+    async with driver(tmp_path, found) as gateway:
+        answer = await gateway.ask(request("derived"))
+    (row,) = gateway.settled()
+    assert row["charge"] == COST + more == answer.json["usage"]["pricing"]["total_nanos"]
+    (cost,) = gateway.rows("SELECT cost_nanos FROM attempts")
+    assert cost["cost_nanos"] == COST + more
+
+
+@pytest.mark.parametrize(
+    "usage", [{}, {"prompt_tokens": 0, "completion_tokens": 0}, {"prompt_tokens": -10, "total_tokens": None}]
+)
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_a_usage_that_says_nothing_is_an_estimate_and_shows_no_price(
+    upstream: Upstream, tmp_path: Path, usage: dict[str, Any], streamed: bool
+) -> None:
+    upstream.play("empty-w", whole({**ANSWER, "usage": usage}))
+    upstream.play("empty-s", stream(chunk("Hello", finish="stop", usage=usage)))
+    async with driver(tmp_path, plugins(upstream)) as gateway:
+        answer = await gateway.ask(request("empty-s" if streamed else "empty-w", stream=streamed))
+        assert b'"pricing"' not in answer.body
+    (row,) = gateway.settled()
+    assert (row["outcome"], row["estimated"]) == ("charged", 1)
+    assert row["charge"] > 0
+
+
 async def test_without_a_wallet_the_price_shown_is_what_is_paid(upstream: Upstream, tmp_path: Path) -> None:
     upstream.play("walletless", whole(ANSWER))
     async with driver(tmp_path, {**plugins(upstream), "prepaid_wallet": False}) as gateway:

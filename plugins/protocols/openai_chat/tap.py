@@ -52,7 +52,9 @@ class Tap:
             if isinstance(choice, dict):
                 self._choice(choice)
         if isinstance(usage := answer.get("usage"), dict):
-            facts.usage = self._counts.add(usage)
+            found = self._counts.add(usage)
+            if facts.usage is not None or any(found.values()):  # nothing but zeros is no usage
+                facts.usage = found
 
     def sized(self, size: int) -> None:
         """So many more bytes of output."""

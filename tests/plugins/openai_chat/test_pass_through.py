@@ -198,9 +198,17 @@ def test_meta_is_given_once_and_not_before_the_finish() -> None:
     assert ["meta" in one for one in found[:-1]] == [False, False, False, True]
 
 
-def test_an_empty_usage_object_is_priced_too() -> None:
-    body = event(chunk({"content": "a"}, "stop", usage={})) + DONE
-    assert events(passed(body)[0])[0]["usage"] == {"pricing": PRICING}
+def test_an_empty_usage_object_behind_another_is_priced_too() -> None:
+    first = chunk({"content": "a"}, usage={"prompt_tokens": 1, "completion_tokens": 1})
+    body = event(first) + event(chunk({"content": "b"}, "stop", usage={})) + DONE
+    assert events(passed(body)[0])[1]["usage"] == {"pricing": PRICING}
+
+
+def test_a_usage_of_nothing_but_zeros_is_none_and_has_no_price() -> None:
+    for usage in ({}, {"prompt_tokens": 0, "completion_tokens": 0}):
+        found, facts = passed(event(chunk({"content": "a"}, "stop", usage=usage)) + DONE)
+        assert events(found)[0]["usage"] == usage
+        assert facts.usage is None
 
 
 def test_a_usage_elsewhere_is_not_the_protocols() -> None:
