@@ -73,7 +73,7 @@ async def send_stream(exchange: Exchange, pieces: list[Piece]) -> None:
                 await client.write(out)
             if ended or (facts.error is not None and not exact):
                 break
-            data = await response.next()
+            data = await _next(response, facts)
             if data is None:
                 out, tail, ended = await _filled(exchange, stream.close())
                 await client.write(out)
@@ -88,6 +88,16 @@ async def send_stream(exchange: Exchange, pieces: list[Piece]) -> None:
         await _failed(exchange, facts.error, tail)
         return
     await _complete(exchange, facts, tail, ended=ended)
+
+
+async def _next(response: UpstreamResponse, facts: Facts) -> bytes | None:
+    """The next bytes, None at the end; a connection that breaks behind the finish has lost nothing."""
+    try:
+        return await response.next()
+    except UpstreamCut:
+        if facts.finish is None:
+            raise
+        return None
 
 
 async def _complete(exchange: Exchange, facts: Facts, tail: bytes, *, ended: bool) -> None:

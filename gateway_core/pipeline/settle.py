@@ -20,6 +20,7 @@ from gateway_core.pipeline.exchange import Exchange, Phase
 from gateway_core.pipeline.pricing import OVER_HOLD, cost_of, pricing_lines
 from plugin_sdk.errors import GatewayError, Internal
 from plugin_sdk.money import Charge, Nanos, Usage
+from plugin_sdk.protocol import Facts
 
 CLIENT_CLOSED = 499  # the status that a record of a client's own disconnect carries
 _LONGEST = 200  # characters of a client's own words in a record
@@ -65,7 +66,7 @@ async def _bill(exchange: Exchange, ended: Phase) -> _Bill:
     if facts is None or attempt is None or ended in (Phase.REFUSED, Phase.FAILED):
         return _Bill()
     bill = _Bill(
-        usage=facts.usage if facts.usage is not None else _estimate(exchange),
+        usage=_usage(exchange, facts, ended),
         estimated=facts.usage is None or (ended is Phase.CANCELLED and not facts.complete),
         suppressed=_suppressed(exchange, ended),
     )
@@ -79,6 +80,17 @@ async def _bill(exchange: Exchange, ended: Phase) -> _Bill:
         return replace(bill, suppressed=bill.suppressed or "pricing_failed")
     over = sum(line.nanos for line in made.lines if line.nanos < 0 and line.meter == OVER_HOLD)
     return replace(bill, charge=made, price=Nanos(made.total - over))
+
+
+def _usage(exchange: Exchange, facts: Facts, ended: Phase) -> Usage:
+    """The provider's own figures; where they never came, or only those of the input, an estimate."""
+    if facts.usage is None:
+        return _estimate(exchange)
+    if ended is Phase.CANCELLED and not facts.complete and facts.output_estimate:
+        counted = any(n for meter, n in facts.usage.items() if meter.startswith("output_"))
+        if not counted:
+            return {**facts.usage, "output_text_tokens": facts.output_estimate}
+    return facts.usage
 
 
 def _suppressed(exchange: Exchange, ended: Phase) -> str | None:

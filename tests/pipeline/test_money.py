@@ -125,9 +125,7 @@ async def test_a_card_may_price_what_nobody_counts(
     assert cost["cost_nanos"] == COST + more
 
 
-@pytest.mark.parametrize(
-    "usage", [{}, {"prompt_tokens": 0, "completion_tokens": 0}, {"prompt_tokens": -10, "total_tokens": None}]
-)
+@pytest.mark.parametrize("usage", [{}, {"prompt_tokens": -10, "total_tokens": None}])
 @pytest.mark.parametrize("streamed", [False, True])
 async def test_a_usage_that_says_nothing_is_an_estimate_and_shows_no_price(
     upstream: Upstream, tmp_path: Path, usage: dict[str, Any], streamed: bool
@@ -140,6 +138,39 @@ async def test_a_usage_that_says_nothing_is_an_estimate_and_shows_no_price(
     (row,) = gateway.settled()
     assert (row["outcome"], row["estimated"]) == ("charged", 1)
     assert row["charge"] > 0
+
+
+async def test_a_zero_that_is_said_is_a_zero_not_an_estimate(upstream: Upstream, tmp_path: Path) -> None:
+    upstream.play("zero", whole({**ANSWER, "usage": {"prompt_tokens": 0, "completion_tokens": 0}}))
+    async with driver(tmp_path, plugins(upstream)) as gateway:
+        await gateway.ask(request("zero"))
+    (row,) = gateway.settled()
+    assert (row["charge"], row["estimated"]) == (0, 0)
+
+
+async def test_a_client_that_leaves_pays_for_output_that_only_the_input_was_counted_of(
+    upstream: Upstream, tmp_path: Path
+) -> None:
+    first = chunk("x", usage={"prompt_tokens": 10, "completion_tokens": 0, "total_tokens": 10})
+    script = stream(first, *[chunk("many words " * 20) for _ in range(5)], done=False, then="stall")
+    upstream.play("input-only", script)
+    async with driver(tmp_path, plugins(upstream, drain_seconds=0.3)) as gateway:
+        await gateway.ask(request("input-only", stream=True), leave_after=3)
+    script.release()
+    (row,) = gateway.settled()
+    assert row["estimated"] == 1
+    assert row["charge"] > 10 * 2_500
+
+
+async def test_a_connection_that_breaks_behind_the_finish_has_lost_nothing(
+    upstream: Upstream, tmp_path: Path
+) -> None:
+    upstream.play("late-cut", stream(chunk("Hi", finish="stop"), usage_event(), done=False, then="cut"))
+    async with driver(tmp_path, plugins(upstream)) as gateway:
+        answer = await gateway.ask(request("late-cut", stream=True))
+        assert answer.body.endswith(b"data: [DONE]\n\n")
+    (row,) = gateway.settled()
+    assert (row["outcome"], row["charge"], row["success"]) == ("charged", COST, 1)
 
 
 async def test_without_a_wallet_the_price_shown_is_what_is_paid(upstream: Upstream, tmp_path: Path) -> None:

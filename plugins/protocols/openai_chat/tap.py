@@ -53,7 +53,8 @@ class Tap:
                 self._choice(choice)
         if isinstance(usage := answer.get("usage"), dict):
             found = self._counts.add(usage)
-            if facts.usage is not None or any(found.values()):  # nothing but zeros is no usage
+            # An object without a figure says nothing; a zero that is said is a zero.
+            if facts.usage is not None or any(map(_counts, usage.values())):
                 facts.usage = found
 
     def sized(self, size: int) -> None:
@@ -90,3 +91,8 @@ class Tap:
 def _size(value: object) -> int:
     """The bytes of a text, or of the JSON of anything else, roughly."""
     return len(value) if isinstance(value, str) else len(str(value))
+
+
+def _counts(value: Any) -> bool:
+    """Whether it is a figure that somebody can have counted."""
+    return isinstance(value, int) and value >= 0

@@ -204,8 +204,8 @@ def test_an_empty_usage_object_behind_another_is_priced_too() -> None:
     assert events(passed(body)[0])[1]["usage"] == {"pricing": PRICING}
 
 
-def test_a_usage_of_nothing_but_zeros_is_none_and_has_no_price() -> None:
-    for usage in ({}, {"prompt_tokens": 0, "completion_tokens": 0}):
+def test_a_usage_without_a_figure_is_none_and_has_no_price() -> None:
+    for usage in ({}, {"prompt_tokens": None}, {"prompt_tokens": -1}):
         found, facts = passed(event(chunk({"content": "a"}, "stop", usage=usage)) + DONE)
         assert events(found)[0]["usage"] == usage
         assert facts.usage is None
