@@ -57,7 +57,7 @@ class Problems:
 
 
 def dotted(path: Path) -> str:
-    """`plugins.groq.models[2].id`."""
+    """`plugins.acme.models[2].id`."""
     text = ""
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part

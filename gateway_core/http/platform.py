@@ -1,6 +1,7 @@
 """Platform routes: everything beside the pipeline, the core's own and the plugins', behind one Quart view."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -19,15 +20,17 @@ CORS: Final[Mapping[str, str]] = {
 PREFLIGHT: Final[Mapping[str, str]] = {
     **CORS,
     "access-control-allow-methods": "GET,POST,PUT,PATCH,DELETE,OPTIONS",
-    "access-control-allow-headers": (
-        "Authorization, Content-Type, x-title, http-referer, x-gateway-debug, X-AIStats-Strictness, "
-        "x-aistats-cache-revalidate, x-gateway-passthrough, x-gateway-fidelity, x-gateway-dry-run, "
-        "x-gateway-max-cost, x-api-key, anthropic-version, anthropic-beta, idempotency-key, "
-        "x-stainless-lang, x-stainless-package-version, x-stainless-os, x-stainless-arch, "
-        "x-stainless-runtime, x-stainless-runtime-version, x-stainless-retry-count, x-stainless-timeout"
-    ),
     "access-control-max-age": "86400",
 }
+
+
+# What our own clients send; a preflight that names others gets them too: nothing here rides on cookies.
+ALLOWED: Final = (
+    "Authorization, Content-Type, x-title, http-referer, x-gateway-debug, X-AIStats-Strictness, "
+    "x-aistats-cache-revalidate, x-gateway-passthrough, x-gateway-fidelity, x-gateway-dry-run, "
+    "x-gateway-max-cost, x-api-key, idempotency-key"
+)
+_NAMES: Final = re.compile(r"[A-Za-z0-9-]{1,64}(?: *, *[A-Za-z0-9-]{1,64}){0,63}")
 
 
 class Platform:
@@ -40,7 +43,9 @@ class Platform:
     async def answer(self, request: PlatformRequest) -> tuple[int, dict[str, str], bytes]:
         """(status, headers, body) for any request that is not the pipeline's."""
         if request.method == "OPTIONS":
-            return 204, dict(PREFLIGHT), b""
+            asked = request.headers.get("access-control-request-headers", "")
+            allowed = f"{ALLOWED}, {asked}" if _NAMES.fullmatch(asked) else ALLOWED
+            return 204, {**PREFLIGHT, "access-control-allow-headers": allowed}, b""
         snapshot = self._runtime.snapshot
         route: PlatformRoute | None = None
         try:
