@@ -20,7 +20,7 @@ class Deadlines(PluginConfig):
     """Seconds; 0 means none. `first_event` ends at the first data, comments aside; `total` is for all."""
 
     connect: float = Field(default=10.0, ge=0)
-    first_event: float = Field(default=120.0, ge=0)
+    first_event: float = Field(default=300.0, ge=0)
     between_events: float = Field(default=60.0, ge=0)
     total: float = Field(default=1800.0, ge=0)
 
