@@ -19,25 +19,40 @@ SHORTEST_SECRET: Final = 6  # characters; `none` and its like are words, not key
 class Deadlines(PluginConfig):
     """Seconds; 0 means none. `first_event` ends at the first data, comments aside; `total` is for all."""
 
-    connect: float = Field(default=10.0, ge=0)
-    first_event: float = Field(default=300.0, ge=0)
-    between_events: float = Field(default=60.0, ge=0)
-    total: float = Field(default=1800.0, ge=0)
+    connect: float = Field(default=10.0, ge=0, description="seconds until a connection stands; 0 is no limit")
+    first_event: float = Field(
+        default=300.0,
+        ge=0,
+        description="seconds to the first event of a stream, or to the end of a whole answer",
+    )
+    between_events: float = Field(default=60.0, ge=0, description="seconds between two events")
+    total: float = Field(default=1800.0, ge=0, description="seconds for all of it")
 
 
 class ProviderConfig(PluginConfig):
     """What every provider's block takes. `base_url` is what the provider's own SDK calls so."""
 
-    base_url: str | None = None
-    api_key: SecretStr | None = None
-    models: tuple[ModelEntry, ...] = ()
-    speaks: tuple[str, ...] = ()  # protocol ids; each replaces what the provider speaks for its operation
+    base_url: str | None = Field(default=None, description="where it is, instead of where the plugin says")
+    api_key: SecretStr | None = Field(default=None, description="its key; `none` where it wants none")
+    models: tuple[ModelEntry, ...] = Field(
+        default=(), description="models beside those that it comes with, or instead of one of the same id"
+    )
+    speaks: tuple[str, ...] = Field(
+        default=(),
+        description="protocol ids; each replaces what the plugin speaks for the operation of that protocol",
+    )
     deadlines: Deadlines = Deadlines()
-    on_disconnect: Literal["drain", "abort"] = "drain"
-    drain_seconds: float = Field(default=60.0, ge=0)
-    unpriced: Literal["refuse", "allow"] = "refuse"
-    charge_partial: bool = False
-    verify_tls: bool = True
+    on_disconnect: Literal["drain", "abort"] = Field(
+        default="drain", description="whether an answer is read on for its usage after its client has left"
+    )
+    drain_seconds: float = Field(default=60.0, ge=0, description="for how many seconds at most")
+    unpriced: Literal["refuse", "allow"] = Field(
+        default="refuse", description="what becomes of a model without the prices that its operation needs"
+    )
+    charge_partial: bool = Field(
+        default=False, description="charge for what came of a stream that the provider cut off"
+    )
+    verify_tls: bool = Field(default=True, description="check the certificate of an https address")
 
 
 C = TypeVar("C", bound=ProviderConfig)

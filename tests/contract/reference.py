@@ -8,6 +8,7 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import UnionType
@@ -21,6 +22,7 @@ from pydantic_core import PydanticUndefined
 import gateway_core.cli
 from gateway_core.config.model import GatewayBlock
 from plugin_sdk import errors
+from plugin_sdk.catalogue import ModelEntry
 from plugin_sdk.plugin import PluginConfig
 from plugin_sdk.provider import Provider, ProviderConfig
 from tests.contract.repository import ROOT
@@ -92,6 +94,10 @@ def type_name(annotation: Any) -> str:
         return "list of " + type_name(parts[0])
     if origin is not None and str(origin).startswith("typing.Annotated"):
         return type_name(parts[0])
+    if annotation is ModelEntry:
+        return "[models](#models)"
+    if annotation is Decimal:
+        return "decimal, in quotes"
     names = {str: "text", int: "whole number", float: "number", bool: "true or false"}
     return names.get(annotation) or getattr(annotation, "__name__", str(annotation)).lower()
 

@@ -1,5 +1,6 @@
 """The reference pages say what the code says."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,12 @@ def test_every_command_and_option_says_what_it_does() -> None:
         for parameter in command.params
         if parameter.param_type_name == "option" and not getattr(parameter, "help", None)
     ]
+    assert silent == []
+
+
+def test_every_option_of_the_shipped_plugins_says_what_it_does() -> None:
+    tables = [page("operate/configuration.md"), page("reference/plugins.md")]
+    silent = re.findall(r"^\| `([a-z_.]+)` \|[^|]*\|[^|]*\|\s*\|$", "\n".join(tables), re.MULTILINE)
     assert silent == []
 
 

@@ -29,9 +29,15 @@ _REASONS: Final = {
 class ApiKeysConfig(PluginConfig):
     """`prefix` stands before the mark (`sk`, `tk`, `mk`) of every key."""
 
-    prefix: str = Field(default=keys.DEFAULT_PREFIX, pattern=r"^[A-Za-z0-9]+(_[A-Za-z0-9]+)*$")
-    cache_seconds: int = Field(default=60, ge=0, le=3600)
-    cache_keys: int = Field(default=10_000, ge=1)
+    prefix: str = Field(
+        default=keys.DEFAULT_PREFIX,
+        pattern=r"^[A-Za-z0-9]+(_[A-Za-z0-9]+)*$",
+        description="what every key of this gateway begins with",
+    )
+    cache_seconds: int = Field(
+        default=60, ge=0, le=3600, description="for how long a key that was let in is remembered unasked"
+    )
+    cache_keys: int = Field(default=10_000, ge=1, description="how many keys are remembered at most")
 
 
 class ApiKeys(Plugin[ApiKeysConfig]):

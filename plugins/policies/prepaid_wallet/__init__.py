@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Final
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from plugin_sdk.catalogue import Usd
 from plugin_sdk.context import RequestContext
@@ -20,9 +20,11 @@ _REASONS: Final = {
 
 
 class PrepaidWalletConfig(PluginConfig):
-    """`minimum_balance` in USD: what a wallet must hold before a request may use any of it."""
+    """The `prepaid_wallet:` block."""
 
-    minimum_balance: Usd = Decimal("1.00")
+    minimum_balance: Usd = Field(
+        default=Decimal("1.00"), description="USD that a wallet must hold before a request may use any of it"
+    )
 
     @field_validator("minimum_balance")
     @classmethod

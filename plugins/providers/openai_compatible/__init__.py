@@ -8,7 +8,7 @@ from plugin_sdk.provider import Provider, ProviderConfig
 class OpenAICompatibleConfig(ProviderConfig):
     """The block of one such upstream; `speaks: [protocol id, ...]` names what it speaks besides."""
 
-    base_url: str = Field(min_length=1)
+    base_url: str = Field(min_length=1, description="where it is, as its own SDK would be told")
 
 
 class OpenAICompatible(Provider[OpenAICompatibleConfig]):

@@ -9,10 +9,10 @@ from plugins.providers.simulator.transport import SimulatedUpstream
 
 
 class SimulatorConfig(ProviderConfig):
-    """Seconds before each event: `delay` of every model, `slow_delay` of `sim/slow`."""
+    """The `simulator:` block: what every provider takes, and how slow it is."""
 
-    delay: float = Field(default=0.0, ge=0)
-    slow_delay: float = Field(default=0.25, ge=0)
+    delay: float = Field(default=0.0, ge=0, description="seconds before each event of every model")
+    slow_delay: float = Field(default=0.25, ge=0, description="seconds before each event of `sim/slow`")
 
 
 class Simulator(Provider[SimulatorConfig]):
