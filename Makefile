@@ -53,14 +53,15 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 # Everything by hash, the build back end included: the project itself is then built without touching the index.
+# The locks are whole, so nothing is resolved: of `name[extra]` pip would ask for a newer release than is pinned.
 $(VENV)/.installed: config/requirements.lock pyproject.toml | $(BIN)/python
 	@echo "Installing what config/requirements.lock pins"
-	@$(PIP) install --require-hashes -r config/requirements.lock
+	@$(PIP) install --no-deps --require-hashes -r config/requirements.lock
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.installed-dev: config/requirements-dev.lock pyproject.toml | $(BIN)/python
 	@echo "Installing what config/requirements-dev.lock pins"
-	@$(PIP) install --require-hashes -r config/requirements-dev.lock
+	@$(PIP) install --no-deps --require-hashes -r config/requirements-dev.lock
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@ $(VENV)/.installed
