@@ -18,7 +18,14 @@ from plugin_sdk.text import (
     ToolCallPart,
     ToolResultPart,
 )
-from plugins.protocols.openai_responses.content import ID, ITEM, encrypted, write_content, write_reasoning
+from plugins.protocols.openai_responses.content import (
+    ID,
+    ITEM,
+    RAW,
+    encrypted,
+    write_content,
+    write_reasoning,
+)
 from plugins.protocols.openai_responses.fidelity import EXTRAS
 from plugins.protocols.openai_responses.options import REASONING, write_options
 from plugins.protocols.openai_responses.patch import post
@@ -146,8 +153,8 @@ def _item(parts: Sequence[Part], *, own: bool) -> dict[str, Any] | None:
         kind = "custom_tool_call" if first.kind == "custom" else "function_call"
         arguments = first.arguments if own or first.kind == "custom" else first.arguments or "{}"
         return {"type": kind, "call_id": first.id, "name": first.name, field: arguments, **rest}
-    if isinstance(first, OpaquePart):
-        return dict(first.value) if own and ITEM in first.extra else None
+    if isinstance(first, OpaquePart) and (not own or RAW in first.extra):
+        return dict(first.value) if own else None
     said = [part for part in parts if isinstance(part, TextPart | RefusalPart | OpaquePart)]
     if not own:
         said = [part for part in said if not isinstance(part, TextPart) or part.text]

@@ -138,6 +138,11 @@ def annotation(one: Citation, *, own: bool) -> dict[str, Any]:
     }
 
 
+def listed(value: Any) -> list[Any]:
+    """A list, or an empty one in the place of anything else."""
+    return value if isinstance(value, list) else []
+
+
 def read_reasoning(item: Mapping[str, Any]) -> list[ReasoningPart]:
     """A reasoning item: its texts as parts, what is encrypted on the first of them."""
     rest = {
@@ -147,7 +152,7 @@ def read_reasoning(item: Mapping[str, Any]) -> list[ReasoningPart]:
     parts = [
         ReasoningPart(text=str(part.get("text", "")), summary=field == "summary", spelling=field)
         for field in ("summary", "content")
-        for part in item.get(field) or ()
+        for part in listed(item.get(field))
         if isinstance(part, dict)
     ]
     if not parts:

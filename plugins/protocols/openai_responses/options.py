@@ -98,10 +98,11 @@ def _reasoning(inner: dict[str, Any]) -> Reasoning:
 
 def _text(rest: dict[str, Any], fields: dict[str, Any]) -> None:
     """`text: {format, verbosity}`; `response_format` is an alias of ours for the format."""
-    text = dict(rest.pop("text")) if isinstance(rest.get("text"), dict) else {}
+    said = rest.pop("text") if isinstance(rest.get("text"), dict) else None
+    text = dict(said or {})
     if isinstance(text.get("verbosity"), str):
         fields["verbosity"] = text.pop("verbosity")
-    form = text.pop("format", None)
+    form = text.pop("format") if text.get("format") is not None else None
     if form is None and "response_format" in rest:
         form = rest.pop("response_format")
         if isinstance(form, str):
@@ -110,7 +111,7 @@ def _text(rest: dict[str, Any], fields: dict[str, Any]) -> None:
             form = {"type": "json_schema", **inner}
     if form is not None:
         fields["response_format"] = _format(form)
-    if text:
+    if text or said == {}:
         rest["text"] = text
 
 
@@ -137,12 +138,14 @@ def write_options(request: Conversation, *, own: bool) -> dict[str, Any]:
     if (include := _written_include(request, own=own)) is not None:
         body["include"] = include
     if request.tools is not None:
-        body["tools"] = [written for tool in request.tools if (written := _written_tool(tool, own=own))]
+        written = [_written_tool(tool, own=own) for tool in request.tools]
+        body["tools"] = [tool for tool in written if tool is not None]
         if not body["tools"] and request.tools:
             del body["tools"]
     if (choice := request.tool_choice) is not None and (own or (choice.mode != "opaque" and "tools" in body)):
         body["tool_choice"] = _written_choice(choice, request, own=own)
-    if request.reasoning is not None and (reasoning := _written_reasoning(request, own=own)):
+    reasoning = _written_reasoning(request, own=own)
+    if reasoning or (own and reasoning is not None):
         body["reasoning"] = reasoning
     if text := _written_text(request, own=own):
         body["text"] = text
@@ -186,10 +189,10 @@ def _written_choice(choice: ToolChoice, request: Conversation, *, own: bool) -> 
     return choice.spelling if own and choice.spelling else choice.mode
 
 
-def _written_reasoning(request: Conversation, *, own: bool) -> dict[str, Any]:
+def _written_reasoning(request: Conversation, *, own: bool) -> dict[str, Any] | None:
     reasoning = request.reasoning
     if reasoning is None:
-        return {}
+        return None
     found: dict[str, Any] = {}
     effort = reasoning.effort
     if effort is None and not own:

@@ -1,7 +1,7 @@
 """A client's request as a Conversation. Nothing is lost: what no type models stays in an `extra`."""
 
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 import msgspec
 
@@ -14,11 +14,12 @@ from plugin_sdk.text import (
     Message,
     OpaquePart,
     Part,
+    Role,
     TextPart,
     ToolCallPart,
     ToolResultPart,
 )
-from plugins.protocols.openai_responses.content import ENCRYPTED, ID, ITEM, read_content, read_reasoning
+from plugins.protocols.openai_responses.content import ENCRYPTED, ID, ITEM, RAW, read_content, read_reasoning
 from plugins.protocols.openai_responses.fields import OWN_INPUT
 from plugins.protocols.openai_responses.options import read_include, read_options
 
@@ -99,19 +100,21 @@ class _Items:
             self._result(item, kind, path)
         else:
             call_id = str(item.get("id") or "") if kind in _SERVED else None
-            self._parts.append(OpaquePart(kind=kind, value=item, call_id=call_id, extra={ITEM: {}}))
+            self._parts.append(
+                OpaquePart(kind=kind, value=item, call_id=call_id, extra={ITEM: {}, RAW: item})
+            )
 
     def _message(self, item: dict[str, Any], path: str) -> None:
         rest = dict(item)
         role = rest.pop("role", None)
-        if role not in _ROLES:
+        if not isinstance(role, str) or role not in _ROLES:
             raise InvalidRequest(
                 f"`{path}.role` must be one of {', '.join(sorted(_ROLES))}.", param=f"{path}.role"
             )
         parts = read_content(rest.pop("content", []), f"{path}.content")
         if role != "assistant":
             self._flush()
-            self.messages.append(Message(role=role, parts=parts, extra=rest))
+            self.messages.append(Message(role=cast("Role", role), parts=parts, extra=rest))
             return
         if not parts:
             parts = (TextPart(text="", spelling="none"),)

@@ -25,7 +25,7 @@ _INCOMPLETE: Final[Mapping[str, Finish]] = {
     "max_tokens": "length",
     "content_filter": "content_filter",
 }
-_NOT_YET: Final = frozenset({"queued", "in_progress"})
+_UNFINISHED: Final = frozenset({"queued", "in_progress", "cancelled"})
 
 
 class Tap:
@@ -80,7 +80,7 @@ def _finish(response: Mapping[str, Any], items: list[Mapping[str, Any]]) -> Fini
         details = response.get("incomplete_details")
         reason = details.get("reason") if isinstance(details, Mapping) else None
         return _INCOMPLETE.get(str(reason), "other")
-    if status == "cancelled" or status in _NOT_YET:
+    if isinstance(status, str) and status in _UNFINISHED:
         return "other"
     return "tool_calls" if any(str(item.get("type")) in CALLS for item in items) else "stop"
 

@@ -129,7 +129,7 @@ class Writer:
         events.append(event)
 
     def _cite(self, delta: CitationsDelta, events: list[Event]) -> None:
-        if self._saying() is None:
+        if delta.citations and self._saying() is None:
             self._text(delta.part, "output_text", "", events)
         item = self._saying()
         if item is None:
@@ -216,6 +216,8 @@ class Writer:
         """An item begins, or is done, or its provider has news of it."""
         if isinstance(begun := fields.get(BEGUN), Mapping):
             item = Item(len(self.items), dict(begun))
+            if not (isinstance(begun.get("id"), str) and begun["id"]):
+                begun = item.fields = {**begun, "id": self._named(item.kind, item.index)}
             self.items.append(item)
             if item.kind in ("message", "reasoning"):
                 self._talk = item
@@ -264,14 +266,16 @@ class Writer:
     def _open(self, kind: str, events: list[Event], **fields: Any) -> Item:
         status = {} if kind == "reasoning" else {"status": "in_progress"}
         index = len(self.items)
-        named = f"{_PREFIXES[kind]}_{self._stem}_{index}"
-        item = Item(index, {"type": kind, "id": named, **status, **fields})
+        item = Item(index, {"type": kind, "id": self._named(kind, index), **status, **fields})
         self.items.append(item)
         shown = dict(item.fields)
         if kind == "image_generation_call":
             shown["result"] = None
         events.append({"type": "response.output_item.added", "output_index": item.index, "item": shown})
         return item
+
+    def _named(self, kind: str, index: int) -> str:
+        return f"{_PREFIXES.get(kind, 'item')}_{self._stem}_{index}"
 
     def _part_done(self, item: Item, events: list[Event]) -> None:
         """The last part of an item is over."""

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-import httpx
+import httpx2
 import openai
 import pytest
 from openai.types.responses import ResponseErrorEvent
@@ -25,13 +25,13 @@ from tests.plugins.openai_responses.wire import GENERATION, RESPONSES, stream
 
 
 def client(status: int, content: bytes, kind: str = "application/json") -> openai.OpenAI:
-    answer = httpx.Response(status, content=content, headers={"content-type": kind})
-    transport = httpx.MockTransport(lambda _: answer)
+    answer = httpx2.Response(status, content=content, headers={"content-type": kind})
+    transport = httpx2.MockTransport(lambda _: answer)
     return openai.OpenAI(
         api_key="k",
         base_url="http://gateway.invalid/v1",
         max_retries=0,
-        http_client=httpx.Client(transport=transport),
+        http_client=httpx2.Client(transport=transport),
     )
 
 

@@ -2,24 +2,18 @@
 
 import json
 from contextlib import suppress
-from typing import Any, get_args
-
-from openai.types.responses import Response, ResponseStreamEvent
+from typing import Any
 
 from plugins.protocols.openai_responses import OpenAIResponses
 from tests.plugins.openai_chat.wire import GENERATION, PRICING, answer, cut, filled, through
 
 __all__ = [
-    "EVENTS", "GENERATION", "NATIVE", "PRICING", "RESPONSES", "Response", "answer", "cut", "events", "filled",
+    "GENERATION", "NATIVE", "PRICING", "RESPONSES", "answer", "cut", "events", "filled",
     "sse", "stream", "through", "whole",
 ]  # fmt: skip
 
 RESPONSES = OpenAIResponses()
 NATIVE = "resp_9xAbC"
-EVENTS: dict[str, Any] = {
-    get_args(kind.model_fields["type"].annotation)[0]: kind
-    for kind in get_args(get_args(ResponseStreamEvent)[0])
-}
 USAGE = {
     "input_tokens": 12,
     "input_tokens_details": {"cached_tokens": 4},
