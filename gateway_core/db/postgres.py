@@ -9,6 +9,8 @@ from typing import Any, Final, TypeVar
 import asyncpg
 from typing_extensions import override
 
+from gateway_core.db.forms import Write
+from gateway_core.db.postgres_forms import arguments, text
 from gateway_core.db.session import Durability, Row, Session, Store, Work
 from gateway_core.db.tables import Table
 
@@ -59,6 +61,14 @@ class PostgresSession(Session):
         if not rows:
             return 0
         return _touched(await self._connection.execute(_update(table, columns), *_columns(rows)))
+
+    @override
+    async def apply(self, writes: Sequence[Write]) -> Sequence[int]:
+        if not writes:
+            return ()
+        sql = text(tuple([write.form for write in writes]))
+        counts: Sequence[int] = await self._connection.fetchrow(sql, *arguments(writes))
+        return counts
 
     @override
     @asynccontextmanager

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Literal, Protocol, TypeVar
 
+from gateway_core.db.forms import Write
 from gateway_core.db.tables import Table
 
 Durability = Literal["full", "normal"]
@@ -32,6 +33,12 @@ class Session(Protocol):
 
     async def update(self, table: str, columns: str, rows: Sequence[Row]) -> int:
         """Set columns (written as in tables.py, the key first) of many rows by their key."""
+
+    async def apply(self, writes: Sequence[Write]) -> Sequence[int]:
+        """Make these writes, none of which depends on another, at once; how many rows each touched.
+
+        The lists of values are taken: who gave them does not use them again.
+        """
 
     def savepoint(self) -> AbstractAsyncContextManager[None]:
         """A part of the transaction that is undone alone if it raises."""

@@ -17,7 +17,9 @@ from typing import Any, Final, TypeVar
 
 from typing_extensions import override
 
+from gateway_core.db.forms import Write
 from gateway_core.db.session import Durability, Row, Session, Store, Work
+from gateway_core.db.sqlite_forms import statements
 from gateway_core.db.tables import Table
 
 T = TypeVar("T")
@@ -63,6 +65,11 @@ class SqliteSession(Session):
             sql = _update(table, columns, len(chunk))
             touched += self._connection.execute(sql, [value for row in chunk for value in row]).rowcount
         return touched
+
+    @override
+    async def apply(self, writes: Sequence[Write]) -> Sequence[int]:
+        execute = self._connection.execute
+        return [sum([execute(sql, values).rowcount for sql, values in statements(write)]) for write in writes]
 
     @override
     @asynccontextmanager

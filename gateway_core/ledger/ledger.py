@@ -16,7 +16,8 @@ from gateway_core.ledger.filling import Filler
 from gateway_core.ledger.instance import this_process
 from gateway_core.ledger.pool import Pool
 from gateway_core.ledger.records import Begun, LedgerError, Settlement
-from gateway_core.ledger.writer import Outcome, Posting, Writer
+from gateway_core.ledger.settling import Posting
+from gateway_core.ledger.writer import Outcome, Writer
 from plugin_sdk.money import Hold, Nanos
 
 SWEEP_SECONDS: Final = 0.05  # a begin row waits one to two of these, and most settlements come before

@@ -10,7 +10,6 @@ from typing import Final, TypeVar
 import msgspec
 
 from gateway_core.db.session import Session, Store
-from gateway_core.ledger.credit import Lease
 from gateway_core.ledger.records import (
     AttemptRecord,
     Begun,
@@ -21,14 +20,8 @@ from gateway_core.ledger.records import (
     LedgerUnavailable,
     Settlement,
 )
-from gateway_core.ledger.settling import (
-    Claim,
-    Taken,
-    settle,
-    settled,
-    write_begun,
-    write_delivered,
-)
+from gateway_core.ledger.rows import begun_rows, delivered_rows
+from gateway_core.ledger.settling import Posting, Taken, settle, settled
 
 BATCH: Final = 256  # settlements a commit
 QUEUE: Final = 20_000  # settlements that may wait; above it they fail at once
@@ -37,25 +30,6 @@ _BACKOFF: Final = 0.05
 T = TypeVar("T")
 R = TypeVar("R", GenerationRecord, AttemptRecord)
 _log = logging.getLogger("gateway.ledger")
-
-
-class Posting:
-    """A settlement in the queue, the lease that it draws on, and who waits for it."""
-
-    __slots__ = ("future", "lease", "limit", "settlement")
-
-    def __init__(
-        self, settlement: Settlement, lease: Lease | None, limit: int, future: "asyncio.Future[None]"
-    ) -> None:
-        self.settlement = settlement
-        self.lease = lease
-        self.limit = limit
-        self.future = future
-
-    @property
-    def claim(self) -> Claim:
-        """What the transaction needs of it."""
-        return Claim(self.settlement, None if self.lease is None else self.lease.id, self.limit)
 
 
 class _Batch(msgspec.Struct):
@@ -171,21 +145,17 @@ class Writer:
             future.set_result(None)
 
     async def _together(self, batch: _Batch, session: Session) -> Sequence[Outcome]:
-        """The ordinary case: everything in a few statements."""
-        taken: list[Taken] = []
-        if batch.begun:
-            await write_begun(session, self._instance_id, batch.begun)
+        """The ordinary case: everything at once."""
+        others = [*begun_rows(self._instance_id, batch.begun), *delivered_rows(batch.delivered)]
         if batch.postings:
-            claims = [posting.claim for posting in batch.postings]
-            taken = await settle(session, self._instance_id, claims, self._cards)
-        if batch.delivered:
-            await write_delivered(session, batch.delivered)
-        return taken
+            return await settle(session, self._instance_id, batch.postings, self._cards, others)
+        await session.apply(others)
+        return ()
 
     async def _apart(self, batch: _Batch, session: Session) -> Sequence[Outcome]:
         """One by one: a replay is a no-op, a row that cannot be written fails alone."""
         for begun in batch.begun:
-            await self._alone(session, partial(write_begun, session, self._instance_id, [begun]))
+            await self._alone(session, partial(session.apply, begun_rows(self._instance_id, [begun])))
         done = await settled(session, [posting.settlement.generation.id for posting in batch.postings])
         outcomes: list[Outcome] = []
         for posting in batch.postings:
@@ -194,21 +164,25 @@ class Writer:
                 outcomes.append(Taken(min(posting.settlement.generation.charge, posting.limit)))
             else:
                 outcomes.append(await self._settle_alone(session, posting))
-        await self._alone(session, partial(write_delivered, session, batch.delivered))
+        await self._alone(session, partial(session.apply, delivered_rows(batch.delivered)))
         return outcomes
 
     async def _settle_alone(self, session: Session, posting: Posting) -> Outcome:
         """Settle one; where its text is what the database refuses, settle it with the text made harmless."""
-        claim = posting.claim
-        first = await self._alone(session, partial(settle, session, self._instance_id, [claim], self._cards))
+        first = await self._one(session, posting)
         if not isinstance(first, Exception):
             return first[0]
-        plain = Claim(scrubbed(claim.settlement), claim.lease_id, claim.limit)
-        second = await self._alone(session, partial(settle, session, self._instance_id, [plain], self._cards))
+        settlement = posting.settlement
+        plain = Posting(scrubbed(settlement), posting.lease, posting.limit, posting.future)
+        second = await self._one(session, plain)
         if not isinstance(second, Exception):
             return second[0]
-        _log.error("a settlement cannot be written: %s: %r", claim.settlement.generation.id, second)
-        return second if isinstance(second, LedgerError) else _corrupt(claim.settlement, second)
+        _log.error("a settlement cannot be written: %s: %r", settlement.generation.id, second)
+        return second if isinstance(second, LedgerError) else _corrupt(settlement, second)
+
+    async def _one(self, session: Session, posting: Posting) -> list[Taken] | Exception:
+        work = partial(settle, session, self._instance_id, [posting], self._cards)
+        return await self._alone(session, work)
 
     async def _alone(self, session: Session, work: Callable[[], Awaitable[T]]) -> T | Exception:
         """Run a part of the transaction that may fail without the rest."""

@@ -4,7 +4,7 @@ import time
 from typing import Any, Final
 
 from gateway_core.host.dispatch import chain
-from gateway_core.pipeline.exchange import Exchange, Phase
+from gateway_core.pipeline.exchange import ATTEMPTING, Exchange
 from gateway_core.pipeline.pricing import payable_output
 from gateway_core.pipeline.stages import output_limit
 from plugin_sdk.context import Attempt, Endpoint
@@ -24,7 +24,7 @@ async def first_pieces(exchange: Exchange) -> list[Piece]:
     """The first pieces of the first answer that begins; where no endpoint gives one, raise the last error."""
     last: GatewayError | None = None
     for endpoint in exchange.endpoints[:MAX_ATTEMPTS]:
-        exchange.to(Phase.ATTEMPTING)
+        exchange.to(ATTEMPTING)
         exchange.attempt = Attempt(number=len(exchange.attempts) + 1, endpoint=endpoint)
         exchange.dispatched = exchange.first_event = time.perf_counter()
         try:

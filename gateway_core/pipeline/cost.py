@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
+import msgspec
+
 from gateway_core.pipeline.exchange import Exchange
 from gateway_core.pipeline.pricing import by_card, priced, pricing_lines, pricing_object
 from plugin_sdk.context import Attempt, Endpoint
@@ -15,6 +17,7 @@ MAX_COST: Final = "x-gateway-max-cost"
 DRY_RUN: Final = "x-gateway-dry-run"
 # Output tokens of an answer of ordinary length, where its limit allows as much.
 EXPECTED_OUTPUT: Final = 512
+_decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 class Estimated(Exception):
@@ -91,4 +94,4 @@ async def _price(exchange: Exchange, endpoint: Endpoint, usage: Usage) -> dict[s
     terms = Terms(plan=view.plan, values=view.parameters, at=exchange.received_at)
     made = by_card(usage, card, terms)
     made = await priced(exchange.snapshot.hooks.price, ctx, Attempt(number=1, endpoint=endpoint), usage, made)
-    return pricing_object(made, pricing_lines(made))
+    return _decode(pricing_object(made, pricing_lines(made)))

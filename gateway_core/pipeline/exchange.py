@@ -13,6 +13,7 @@ from gateway_core.pipeline.client import Client
 from gateway_core.pipeline.pricing import by_card, capped, priced, pricing_lines
 from gateway_core.pipeline.runtime import Runtime
 from gateway_core.upstream import UpstreamResponse
+from gateway_core.upstream.headers import Headers
 from plugin_sdk.context import Attempt, Endpoint, Principal, RequestContext
 from plugin_sdk.errors import GatewayError
 from plugin_sdk.fidelity import Report
@@ -42,6 +43,11 @@ class Phase(IntEnum):
     SETTLED = 12
 
 
+# As names of their own: an attribute of an enum is looked up anew each time.
+(
+    RECEIVED, AUTHENTICATED, PARSED, ADMITTED, ROUTED, ATTEMPTING, RELAYING,
+    COMPLETED, CUT, CANCELLED, REFUSED, FAILED, SETTLED,
+) = Phase  # fmt: skip
 ENDS = frozenset({Phase.COMPLETED, Phase.CUT, Phase.CANCELLED, Phase.REFUSED, Phase.FAILED})
 NEXT: dict[Phase, frozenset[Phase]] = {
     Phase.RECEIVED: frozenset({Phase.AUTHENTICATED, Phase.REFUSED}),
@@ -101,7 +107,7 @@ class Exchange:
         "worst_case",
     )  # fmt: skip
 
-    def __init__(self, runtime: Runtime, route: Route, client: Client, headers: dict[str, str]) -> None:
+    def __init__(self, runtime: Runtime, route: Route, client: Client, headers: Headers) -> None:
         self.runtime = runtime
         self.snapshot: Snapshot = runtime.enter()
         self.route = route
@@ -112,7 +118,7 @@ class Exchange:
         self.received_at = runtime.clock()
         self.generation_id = runtime.ids.generation(self.received_at)
         self.began = time.perf_counter()
-        self.phase = Phase.RECEIVED
+        self.phase: Phase = RECEIVED
         self.principal: Principal | None = None
         self.view: RequestView | None = None
         self.ctx: RequestContext | None = None
@@ -159,7 +165,10 @@ class Exchange:
     @property
     def fidelity(self) -> str:
         """The `x-gateway-fidelity` of the request: what was changed on its way to the upstream."""
-        return str(self.report) if self.report else "exact"
+        report = self.report
+        if report is None or not (report.dropped or report.approximated or report.clamped):
+            return "exact"
+        return str(report)
 
     @property
     def fidelity_of_all(self) -> str:
@@ -193,7 +202,7 @@ class Exchange:
     @property
     def strict(self) -> bool:
         """Whether the client wants an error rather than a loss (architecture 14.5)."""
-        return self.headers.get("x-gateway-fidelity") == "strict"
+        return self.headers.raw.get(b"x-gateway-fidelity") == b"strict"
 
     def client_left(self) -> None:
         """Bound what is still read from the upstream, by its provider's policy (money.md 8)."""

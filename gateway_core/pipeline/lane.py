@@ -1,20 +1,29 @@
 """The pipeline's own ASGI entry: a generation route from its scope to its settlement."""
 
 import asyncio
-from collections.abc import Iterable
-from itertools import chain
 
 import msgspec
 
 from gateway_core.pipeline.attempts import first_pieces
 from gateway_core.pipeline.client import Client, ClientLeft, Message, Receive, Send
 from gateway_core.pipeline.cost import Estimated
-from gateway_core.pipeline.exchange import ENDS, Exchange, Phase
+from gateway_core.pipeline.exchange import (
+    ATTEMPTING,
+    CANCELLED,
+    CUT,
+    ENDS,
+    FAILED,
+    REFUSED,
+    RELAYING,
+    SETTLED,
+    Exchange,
+)
 from gateway_core.pipeline.idempotency import Replayed, conclude
 from gateway_core.pipeline.relay import JSON, header_lines, send_stream, send_whole
 from gateway_core.pipeline.runtime import Runtime
 from gateway_core.pipeline.settle import CLIENT_CLOSED, settle
 from gateway_core.pipeline.stages import admit
+from gateway_core.upstream.headers import Headers
 from plugin_sdk.errors import GatewayError, Internal, InvalidRequest, UpstreamTimeout
 from plugin_sdk.modality import Route
 
@@ -36,7 +45,7 @@ class Lane:
     async def __call__(self, route: Route, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one request: it always ends in exactly one settlement (or had nobody to settle with)."""
         client = Client(scope, receive, send)
-        exchange = Exchange(self._runtime, route, client, _headers(scope["headers"]))
+        exchange = Exchange(self._runtime, route, client, Headers(dict(scope["headers"])))
         client.on_left(exchange.client_left)
         try:
             await _answer(exchange)
@@ -51,12 +60,6 @@ class Lane:
             if exchange.response is not None:
                 exchange.response.release()
         await _over(exchange)
-
-
-def _headers(sent: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """By lower-case name, of a repeated one the last; decoded in one piece, which no value's line can end."""
-    parts = b"\n".join(chain.from_iterable(sent)).decode("latin-1").split("\n")
-    return dict(zip(parts[::2], parts[1::2], strict=False))
 
 
 async def _answer(exchange: Exchange) -> None:
@@ -99,7 +102,7 @@ async def _over(exchange: Exchange) -> None:
 async def _refuse(exchange: Exchange, error: GatewayError) -> None:
     """Nothing of an answer has left yet (or only its headers): settle, then say why."""
     exchange.error = error
-    if exchange.phase is not Phase.SETTLED:
+    if exchange.phase is not SETTLED:
         _end(exchange)
         try:
             await settle(exchange)
@@ -117,8 +120,8 @@ async def _refuse(exchange: Exchange, error: GatewayError) -> None:
 
 async def _say(exchange: Exchange, body: bytes, content_type: str = "application/json") -> None:
     """A dry run's answer, or one told again: there is nothing to settle and nothing to record."""
-    exchange.to(Phase.REFUSED)
-    exchange.to(Phase.SETTLED)
+    exchange.to(REFUSED)
+    exchange.to(SETTLED)
     exchange.ctx = None  # and nothing to observe
     await exchange.client.answer(200, header_lines(exchange, content_type.encode("latin-1")), body)
 
@@ -134,7 +137,7 @@ async def _abandon(exchange: Exchange) -> None:
 async def _cancelled(exchange: Exchange) -> None:
     """The gateway is stopping in the middle of this request: that is our doing, and nobody pays for it."""
     try:
-        if exchange.phase is not Phase.SETTLED:
+        if exchange.phase is not SETTLED:
             exchange.error = Internal("The gateway was stopped while this request ran.")
             _end(exchange)
             await settle(exchange)
@@ -148,10 +151,10 @@ def _end(exchange: Exchange) -> None:
     """Move to the end that fits the phase in which an error came."""
     if exchange.phase in ENDS:
         return
-    if exchange.phase is Phase.RELAYING:
-        exchange.to(Phase.CUT)
-    elif exchange.phase is Phase.ATTEMPTING:
+    if exchange.phase is RELAYING:
+        exchange.to(CUT)
+    elif exchange.phase is ATTEMPTING:
         waited = exchange.client.left and isinstance(exchange.error, UpstreamTimeout)
-        exchange.to(Phase.CANCELLED if waited else Phase.FAILED)
+        exchange.to(CANCELLED if waited else FAILED)
     else:
-        exchange.to(Phase.REFUSED)
+        exchange.to(REFUSED)

@@ -1,9 +1,9 @@
 """What a generation costs, and how a client is shown it (contract, sections 4.2 and 5)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -68,28 +68,19 @@ def payable_output(endpoint: Endpoint, view: RequestView, hold: Nanos) -> int | 
     return max(0, left // (out * view.choices))
 
 
-def pricing_object(
-    made: Charge, lines: Sequence[msgspec.Raw], *, suppressed: str | None = None
-) -> dict[str, Any]:
-    """The `pricing` object of an answer. `suppressed` says why nothing is charged after all."""
+def pricing_object(made: Charge, lines: Sequence[msgspec.Raw], *, suppressed: str | None = None) -> bytes:
+    """The `pricing` object of an answer, as JSON. `suppressed` says why nothing is charged after all."""
+    total, tail = made.total, b""
     if suppressed is not None:
-        return {
-            **_totals(Nanos(0)),
-            "lines": [],
-            "billing_suppressed": True,
-            "billing_suppression_reason": suppressed,
-        }
-    return {**_totals(made.total), "lines": lines}
+        total, lines = Nanos(0), ()
+        tail = b',"billing_suppressed":true,"billing_suppression_reason":' + _encode(suppressed)
+    usd = (b"%d.%09d" % divmod(total, NANOS_PER_USD)).rstrip(b"0").rstrip(b".")
+    return _OBJECT % (total, usd, total // 10_000_000, b",".join(lines), tail)
 
 
 def pricing_lines(made: Charge) -> list[msgspec.Raw]:
     """The JSON of a charge's lines as a client sees them; their `line_nanos` sum to the total."""
     return [_line(line) for line in made.lines]
-
-
-def rendered(found: Mapping[str, Any]) -> bytes:
-    """JSON bytes of a pricing object."""
-    return _encode(found)
 
 
 def _checked(made: Charge) -> Charge:
@@ -114,15 +105,7 @@ def usd(nanos: int) -> Decimal:
     return Decimal(nanos) / NANOS_PER_USD
 
 
-def _totals(total: Nanos) -> dict[str, Any]:
-    return {
-        "total_nanos": total,
-        "total_usd_str": _dollars(total).rstrip("0").rstrip("."),
-        "total_cents": total // 10_000_000,
-        "currency": "USD",
-    }
-
-
+_OBJECT: Final = b'{"total_nanos":%d,"total_usd_str":"%b","total_cents":%d,"currency":"USD","lines":[%b]%b}'
 _LINE: Final = (
     b'{"dimension":%b,"quantity":%b,"billable_units":%b,"unit_size":%d,"unit_price_usd":"%b",'
     b'"line_cost_usd":"%b","line_nanos":%b%b}'

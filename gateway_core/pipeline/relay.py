@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from gateway_core.pipeline.exchange import Exchange, Phase
+from gateway_core.pipeline.exchange import CANCELLED, COMPLETED, CUT, RELAYING, Exchange
 from gateway_core.pipeline.pricing import pricing_object
 from gateway_core.pipeline.settle import settle
 from gateway_core.upstream import UpstreamResponse
@@ -38,11 +38,11 @@ def header_lines(exchange: Exchange, kind: bytes) -> bytes:
 
 async def send_whole(exchange: Exchange, pieces: list[Piece]) -> None:
     """A whole JSON answer: settle, then send."""
-    exchange.to(Phase.RELAYING)
+    exchange.to(RELAYING)
     before, after, _ = await _filled(exchange, pieces)
     body = before + after
     exchange.finished_at = exchange.runtime.clock()
-    exchange.to(Phase.COMPLETED)
+    exchange.to(COMPLETED)
     await settle(exchange)
     if exchange.response is not None:
         exchange.response.release()
@@ -52,7 +52,7 @@ async def send_whole(exchange: Exchange, pieces: list[Piece]) -> None:
 
 async def send_stream(exchange: Exchange, pieces: list[Piece]) -> None:
     """A streamed answer, event by event. From here on a failure is an event, never another status."""
-    exchange.to(Phase.RELAYING)
+    exchange.to(RELAYING)
     client, response, stream = exchange.client, exchange.response, exchange.stream
     if response is None or stream is None:
         raise RuntimeError("nothing to relay")
@@ -106,7 +106,7 @@ async def _next(response: UpstreamResponse, facts: Facts) -> bytes | None:
 async def _complete(exchange: Exchange, facts: Facts, tail: bytes, *, ended: bool) -> None:
     """The upstream finished: settle, and only then let the end leave."""
     exchange.finished_at = exchange.runtime.clock()
-    exchange.to(Phase.COMPLETED)
+    exchange.to(COMPLETED)
     try:
         await settle(exchange)
     except GatewayError as error:
@@ -126,10 +126,10 @@ async def _broken(exchange: Exchange, error: UpstreamError) -> None:
     """The upstream's stream broke off: ours to say, unless the client left and the time to wait is over."""
     exchange.error = error
     if exchange.client.left and isinstance(error, UpstreamTimeout):
-        exchange.to(Phase.CANCELLED)
+        exchange.to(CANCELLED)
         await settle(exchange)
         return
-    exchange.to(Phase.CUT)
+    exchange.to(CUT)
     await settle(exchange)
     await _end_in_error(exchange, error)
 
@@ -138,7 +138,7 @@ async def _failed(exchange: Exchange, error: UpstreamError, tail: bytes) -> None
     """The upstream said in its stream that it failed: record it, take no money, say it in the last event."""
     exchange.error = error
     exchange.finished_at = exchange.runtime.clock()
-    exchange.to(Phase.CUT)
+    exchange.to(CUT)
     await settle(exchange)
     if exchange.answer is not None and exchange.answer.exact:
         await exchange.client.finish(tail)  # the upstream's own words have passed
@@ -154,7 +154,7 @@ async def _end_in_error(exchange: Exchange, error: GatewayError) -> None:
     last_word = None
     if exchange.shown:
         made = exchange.charge or _NOTHING
-        last_word = _encode(pricing_object(made, exchange.lines(made), suppressed=exchange.unbilled))
+        last_word = pricing_object(made, exchange.lines(made), suppressed=exchange.unbilled)
     await exchange.client.finish(
         exchange.protocol.render_stream_error(error, exchange.generation_id, last_word)
     )
@@ -205,8 +205,7 @@ async def _pricing(exchange: Exchange, piece: Price) -> bytes:
         return b""
     exchange.shown = True
     found = pricing_object(charge, exchange.lines(charge), suppressed=exchange.suppressed())
-    comma = b"" if piece.empty else b","
-    return b'%s"%s":%s' % (comma, piece.key.encode(), _encode(found))
+    return b'%b"%b":%b' % (b"" if piece.empty else b",", piece.key.encode(), found)
 
 
 def _meta(exchange: Exchange) -> bytes:

@@ -14,7 +14,16 @@ from typing import Final
 import msgspec
 
 from gateway_core.ledger.records import GenerationRecord, Settlement
-from gateway_core.pipeline.exchange import Exchange, Phase
+from gateway_core.pipeline.exchange import (
+    CANCELLED,
+    COMPLETED,
+    CUT,
+    FAILED,
+    REFUSED,
+    SETTLED,
+    Exchange,
+    Phase,
+)
 from gateway_core.pipeline.pricing import OVER_HOLD
 from plugin_sdk.errors import Internal
 from plugin_sdk.money import Charge, Nanos, Usage
@@ -42,8 +51,8 @@ async def settle(exchange: Exchange) -> None:
     ended = exchange.phase
     bill = await _bill(exchange, ended)
     if exchange.attempt is not None and len(exchange.attempts) < exchange.attempt.number:
-        exchange.attempted(exchange.error if ended is not Phase.COMPLETED else None, bill.cost)
-    exchange.to(Phase.SETTLED)
+        exchange.attempted(exchange.error if ended is not COMPLETED else None, bill.cost)
+    exchange.to(SETTLED)
     exchange.usage, exchange.charge, exchange.unbilled = bill.usage, bill.charge, bill.suppressed
     if exchange.principal is None:
         return  # nobody to record it for
@@ -62,49 +71,51 @@ async def settle(exchange: Exchange) -> None:
 
 async def _bill(exchange: Exchange, ended: Phase) -> _Bill:
     """The table above. A price that fails is nobody's debt: logged and counted, never a 500 (money.md 9)."""
-    facts, attempt = exchange.facts, exchange.attempt
-    if facts is None or attempt is None or ended in (Phase.REFUSED, Phase.FAILED):
+    stream = exchange.stream
+    if stream is None or exchange.attempt is None or ended is REFUSED or ended is FAILED:
         return _Bill()
+    facts = stream.facts
+    unfinished = exchange.stopped or (ended is CANCELLED and not facts.complete)
+    usage = _usage(exchange, facts, unfinished=unfinished)
     bill = _Bill(
-        usage=_usage(exchange, facts, ended),
-        estimated=facts.usage is None or _unfinished(exchange, facts, ended),
-        suppressed=_suppressed(exchange, ended),
+        usage=usage,
+        estimated=unfinished or facts.usage is None,
+        suppressed=exchange.suppressed() if ended is COMPLETED else _suppressed(exchange, ended),
     )
     try:
-        bill.cost = exchange.by_card(bill.usage).total
+        bill.cost = exchange.by_card(usage).total
         if bill.suppressed is not None:
             return bill
-        made = await exchange.price(bill.usage)
+        made = await exchange.price(usage)
     except Exception as error:  # noqa: BLE001  # whatever a policy or a provider's figures brought about
         exchange.runtime.log.error("pricing failed", generation_id=exchange.generation_id, error=repr(error))
         bill.suppressed = bill.suppressed or "pricing_failed"
         return bill
-    over = sum([line.nanos for line in made.lines if line.nanos < 0 and line.meter == OVER_HOLD])
-    bill.charge, bill.price = made, Nanos(made.total - over)
+    price = made.total
+    for line in made.lines:
+        if line.nanos < 0 and line.meter == OVER_HOLD:
+            price = Nanos(price - line.nanos)
+    bill.charge, bill.price = made, price
     return bill
 
 
-def _usage(exchange: Exchange, facts: Facts, ended: Phase) -> Usage:
-    """The provider's own figures; where they never came, or only those of the input, an estimate."""
+def _usage(exchange: Exchange, facts: Facts, *, unfinished: bool) -> Usage:
+    """The provider's own figures; where they never came, or only those of the input, an estimate.
+
+    Of an answer that was not read to its end the provider had more to say.
+    """
     if facts.usage is None:
         return _estimate(exchange)
-    if _unfinished(exchange, facts, ended) and facts.output_estimate:
+    if unfinished and facts.output_estimate:
         counted = any(n for meter, n in facts.usage.items() if meter.startswith("output_"))
         if not counted:
             return {**facts.usage, "output_text_tokens": facts.output_estimate}
     return facts.usage
 
 
-def _unfinished(exchange: Exchange, facts: Facts, ended: Phase) -> bool:
-    """Whether the answer was not read to its end, so that the provider had more to say of its usage."""
-    return exchange.stopped or (ended is Phase.CANCELLED and not facts.complete)
-
-
 def _suppressed(exchange: Exchange, ended: Phase) -> str | None:
-    """Why nothing is charged, or None."""
-    if ended is Phase.COMPLETED:
-        return exchange.suppressed()
-    if ended is Phase.CANCELLED:
+    """Why nothing is charged of an answer without an end, or None."""
+    if ended is CANCELLED:
         return None if exchange.facts is not None and exchange.facts.started else "empty_response"
     provider = exchange.snapshot.providers[exchange.attempt.endpoint.provider] if exchange.attempt else None
     if provider is not None and provider.config.charge_partial:
@@ -154,7 +165,7 @@ def _record(exchange: Exchange, ended: Phase, bill: _Bill, charged: Nanos, now: 
         latency = int((exchange.first_event - exchange.dispatched) * 1000)
         begun = exchange.received_at + int((exchange.dispatched - exchange.began) * 1000)
         generation = max(0, now - begun)
-    made, stream, headers = bill.charge, exchange.stream, exchange.headers
+    made, stream, sent = bill.charge, exchange.stream, exchange.headers.raw
     return GenerationRecord(
         exchange.generation_id,
         exchange.received_at,
@@ -165,7 +176,7 @@ def _record(exchange: Exchange, ended: Phase, bill: _Bill, charged: Nanos, now: 
         route.protocol,
         view.model[:_LONGEST] if view is not None else "",
         status,
-        ended is Phase.COMPLETED,
+        ended is COMPLETED,
         view.stream if view is not None else False,
         endpoint.provider if endpoint is not None else None,
         endpoint.upstream_model if endpoint is not None else None,
@@ -184,21 +195,21 @@ def _record(exchange: Exchange, ended: Phase, bill: _Bill, charged: Nanos, now: 
         exchange.fidelity_of_all,
         bill.suppressed,
         tuple(exchange.attempts),
-        _bounded(headers.get("x-title")),
-        _bounded(headers.get("http-referer") or headers.get("referer")),
+        _bounded(sent.get(b"x-title")),
+        _bounded(sent.get(b"http-referer") or sent.get(b"referer")),
     )
 
 
 def _outcome(exchange: Exchange, ended: Phase) -> tuple[int, str | None, str | None, str | None]:
     """(what the client saw as the status, the error's code, its message, the finish reason)."""
-    if ended is Phase.COMPLETED:
+    if ended is COMPLETED:
         return 200, None, None, exchange.stream.facts.finish if exchange.stream is not None else None
     error = exchange.error
     message = None if error is None else error.message
-    if ended is Phase.CANCELLED:
+    if ended is CANCELLED:
         return CLIENT_CLOSED, _LEFT, message, "cancel"
     # 200 once an answer had begun (contract, 13.40)
-    status = 200 if ended is Phase.CUT else 500 if error is None else error.status
+    status = 200 if ended is CUT else 500 if error is None else error.status
     if error is not None and error.status == CLIENT_CLOSED:
         return status, _LEFT, message, "cancel"
     code = None if error is None else f"{error.attribution}:{error.code}"
@@ -206,6 +217,6 @@ def _outcome(exchange: Exchange, ended: Phase) -> tuple[int, str | None, str | N
     return status, code, message, "timeout" if late else "error"
 
 
-def _bounded(text: str | None) -> str | None:
+def _bounded(text: bytes | None) -> str | None:
     """An untrusted header of a client's, cut to a bounded length."""
-    return None if text is None else text[:_LONGEST]
+    return None if text is None else text[:_LONGEST].decode("latin-1")

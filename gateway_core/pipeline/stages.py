@@ -7,8 +7,8 @@ import msgspec
 
 from gateway_core.ledger.records import Begun
 from gateway_core.pipeline.continuing import pinned
-from gateway_core.pipeline.cost import Estimated, estimate, is_dry_run, max_cost
-from gateway_core.pipeline.exchange import Exchange, Phase
+from gateway_core.pipeline.cost import DRY_RUN, MAX_COST, Estimated, estimate, is_dry_run, max_cost
+from gateway_core.pipeline.exchange import ADMITTED, AUTHENTICATED, PARSED, ROUTED, Exchange
 from gateway_core.pipeline.idempotency import HEADER, claim
 from gateway_core.pipeline.pricing import payable_output, worst_case
 from plugin_sdk.context import Credentials, Endpoint, Principal, RequestContext
@@ -24,6 +24,10 @@ from plugin_sdk.errors import (
 from plugin_sdk.money import Cap, Hold, Nanos
 from plugin_sdk.protocol import Answer, RequestView
 
+# Most requests carry none of these: they are looked for as they came.
+_MAX_COST: Final = MAX_COST.encode()
+_DRY_RUN: Final = DRY_RUN.encode()
+_IDEMPOTENCY: Final = HEADER.encode()
 _SHOWN: Final = 200  # characters of a model's name in an error
 DEFAULT_OUTPUT_LIMIT: Final = (
     16_384  # tokens, where neither the request nor the endpoint has one (money.md 6)
@@ -34,14 +38,15 @@ async def admit(exchange: Exchange) -> None:
     """Everything before an upstream is called; raises the GatewayError that refuses the request."""
     principal = await _authenticate(exchange)
     exchange.principal = principal
-    exchange.to(Phase.AUTHENTICATED)
+    exchange.to(AUTHENTICATED)
     view = exchange.view = await _read(exchange)
     exchange.answer = _answer(exchange, view)
-    exchange.to(Phase.PARSED)
+    exchange.to(PARSED)
     candidates = _candidates(exchange, view)
     if view.continues is not None:
         candidates = await pinned(exchange, candidates)
-    cap = exchange.cap = max_cost(exchange.headers)
+    sent = exchange.headers.raw
+    cap = exchange.cap = max_cost(exchange.headers) if _MAX_COST in sent else None
     exchange.watched = cap is not None
     worst = exchange.worst_case = _worst(candidates, view)
     ctx = exchange.ctx = RequestContext(
@@ -54,18 +59,18 @@ async def admit(exchange: Exchange) -> None:
         candidates=candidates,
         worst_case=worst if cap is None else min(worst, cap),
     )
-    if is_dry_run(exchange.headers):
+    if _DRY_RUN in sent and is_dry_run(exchange.headers):
         raise Estimated(await estimate(exchange, [(one, output_limit(one, view)) for one in candidates]))
-    if HEADER in exchange.headers:
+    if _IDEMPOTENCY in sent:
         await claim(exchange, view)
     await _check_credit(exchange, ctx)
-    exchange.to(Phase.ADMITTED)
+    exchange.to(ADMITTED)
     routed: Sequence[Endpoint] = candidates
     for call in exchange.snapshot.hooks.route:
         if (found := await call(ctx, routed)) is not None:
             routed = found
     exchange.endpoints = _affordable(exchange, tuple(routed))
-    exchange.to(Phase.ROUTED)
+    exchange.to(ROUTED)
     exchange.runtime.ledger.begin(
         Begun(
             generation_id=exchange.generation_id,
@@ -127,7 +132,7 @@ def _capped(exchange: Exchange, ctx: RequestContext, cap: Cap) -> RequestContext
 async def _read(exchange: Exchange) -> RequestView:
     """The body, read no further than its limit, and a view of it."""
     headers = exchange.headers
-    if headers.get("content-encoding", "identity") != "identity":
+    if headers.raw.get(b"content-encoding", b"identity") != b"identity":
         raise InvalidRequest("Send the body as it is, without a content-encoding.")
     limit = exchange.snapshot.config.gateway.body_limit
     body = exchange.client.whole(limit)
@@ -156,7 +161,7 @@ def _answer(exchange: Exchange, view: RequestView) -> Answer:
     return Answer(
         generation_id=exchange.generation_id,
         stream=view.stream,
-        exact=exchange.headers.get("x-gateway-passthrough") == "exact",
+        exact=exchange.headers.raw.get(b"x-gateway-passthrough") == b"exact",
         meta=view.meta,
         usage_event=view.usage_event,
         model=view.model,

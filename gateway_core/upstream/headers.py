@@ -1,4 +1,4 @@
-"""The headers of an answer: kept as bytes, decoded when somebody asks."""
+"""The headers of a message: kept as bytes, decoded when somebody asks."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, overload
@@ -20,17 +20,17 @@ def fields(raw: RawHeaders) -> dict[bytes, bytes]:
 
 
 class Headers(Mapping[str, str]):
-    """A mapping with lower-case names."""
+    """A mapping with lower-case names; `raw` is the same as it came."""
 
-    __slots__ = ("_fields",)
+    __slots__ = ("raw",)
 
-    def __init__(self, found: dict[bytes, bytes]) -> None:
-        self._fields = found
+    def __init__(self, raw: dict[bytes, bytes]) -> None:
+        self.raw = raw
 
     @override
     def __getitem__(self, name: str) -> str:
         try:
-            return self._fields[name.encode("latin-1")].decode("latin-1")
+            return self.raw[name.encode("latin-1")].decode("latin-1")
         except (KeyError, UnicodeEncodeError):
             raise KeyError(name) from None
 
@@ -42,18 +42,22 @@ class Headers(Mapping[str, str]):
     def get(self, name: str, default: Any = None, /) -> Any:
         """The value of a field, or the default."""
         try:
-            value = self._fields.get(name.encode("latin-1"))
+            value = self.raw.get(name.encode("latin-1"))
         except UnicodeEncodeError:
             return default
         return default if value is None else value.decode("latin-1")
 
     @override
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.encode("latin-1", "replace") in self.raw
+
+    @override
     def __iter__(self) -> Iterator[str]:
-        return (name.decode("latin-1") for name in self._fields)
+        return (name.decode("latin-1") for name in self.raw)
 
     @override
     def __len__(self) -> int:
-        return len(self._fields)
+        return len(self.raw)
 
     @override
     def __repr__(self) -> str:
