@@ -24,6 +24,7 @@ GatewayError
     Internal                      500 gateway_error
     NotImplementedYet             501 not_implemented
     NoEndpointLeft                503 no_endpoint_left
+    Unavailable                   503 gateway_error: ours for the moment, and worth asking again
   UpstreamError                 502 upstream_error; `retryable` says if another endpoint may be tried
     UpstreamRejected              the upstream's own 400, 404, 409, 413 or 422: it would fail anywhere
     UpstreamRateLimited           429 rate_limited
@@ -44,7 +45,7 @@ class GatewayError(Exception):
     reason      a finer word from the contract, e.g. `invalid_secret`
     param       the request field at fault, dotted
     details     [{message, path, keyword, params}] of a validation error
-    retry_after what an upstream's `retry-after` header said, forwarded as it came
+    retry_after the `retry-after` header: an upstream's is forwarded as it came
     extra       further flat fields of the error body, e.g. {"min_usd": 1}
     provider    the provider that failed, where one did
     """
@@ -229,6 +230,12 @@ class NoEndpointLeft(ServerError):
 
     status = 503
     code = "no_endpoint_left"
+
+
+class Unavailable(ServerError):
+    """The gateway's database does not answer in time; `retry_after` says when to ask again."""
+
+    status = 503
 
 
 class UpstreamError(GatewayError):

@@ -103,7 +103,7 @@ class WalletStore(Protocol):
         """Set aside min(wanted, available).
 
         Raise InsufficientFunds with reason `wallet_missing` or `insufficient_funds` (a ledger balance below
-        `minimum_balance`, or nothing available).
+        `minimum_balance`, or nothing available); Unavailable where the database does not answer in time.
         """
 
     async def wallet_for(self, team_id: str, kind: str) -> WalletRecord | None:

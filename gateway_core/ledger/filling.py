@@ -1,6 +1,7 @@
 """More credit than memory has: lease it, recall it from the other processes, take what there is."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -12,8 +13,7 @@ from gateway_core.ledger import leases
 from gateway_core.ledger.credit import Lease, Waiter, Wallet
 from gateway_core.ledger.leases import Granted, InstanceEnded, Wish
 from gateway_core.ledger.pool import Pool
-from gateway_core.ledger.records import LedgerOverloaded, LedgerUnavailable
-from plugin_sdk.errors import InsufficientFunds
+from plugin_sdk.errors import InsufficientFunds, Unavailable
 from plugin_sdk.money import NANOS_PER_USD, Hold
 
 RECALL_SECONDS: Final = 0.8  # how long a request waits for what others give back
@@ -21,6 +21,7 @@ RECALL_POLL: Final = 0.03
 QUIET_SECONDS: Final = 1.0  # after a recall that brought too little, the next one waits
 SPARE_HOLDS: Final = 64  # a lease grows by what so many requests like this one may hold
 WAITERS: Final = 10_000
+_log = logging.getLogger("gateway.ledger")
 
 
 class Filler:
@@ -57,7 +58,7 @@ class Filler:
         if wallet is None:
             wallet = self._pool.wallets[wallet_id] = Wallet(wallet_id)
         if len(wallet.waiting) >= WAITERS:
-            raise LedgerOverloaded("too many requests wait for this wallet's credit")
+            raise _unavailable("Too many requests wait for this wallet's credit.")
         future: asyncio.Future[Hold] = asyncio.get_running_loop().create_future()
         wallet.waiting.append(Waiter(wanted, minimum, future, grows))
         if wallet.filling is None:
@@ -74,7 +75,7 @@ class Filler:
         for wallet in list(self._pool.wallets.values()):
             if wallet.filling is not None:
                 wallet.filling.cancel()
-            _fail_all(wallet, LedgerUnavailable("the gateway is stopping"))
+            _fail_all(wallet, _unavailable("The gateway is stopping."))
 
     async def _fill(self, wallet: Wallet) -> None:
         """Serve whoever waits for this wallet, in their order, until nobody does."""
@@ -82,6 +83,9 @@ class Filler:
             while wallet.waiting:
                 await self._serve(wallet)
         except Exception as error:  # noqa: BLE001  # it is every waiter's answer
+            if self._store.transient(error):
+                _log.warning("no credit can be leased, the database does not answer: %r", error)
+                error = _unavailable("The gateway's database does not answer; nothing was charged.")
             _fail_all(wallet, error)
         finally:
             wallet.filling = None
@@ -172,10 +176,8 @@ class Filler:
             except InstanceEnded:
                 await self._revive()
                 continue
-            except Exception as error:
+            except Exception:
                 self._pool.retire(lease)  # it may have grown all the same
-                if self._store.transient(error):
-                    raise LedgerUnavailable(f"the database does not answer: {error}") from error
                 raise
             if granted is None:
                 return None
@@ -206,3 +208,7 @@ def _fail_all(wallet: Wallet, error: Exception) -> None:
 
 def _no_funds(reason: str, message: str) -> InsufficientFunds:
     return InsufficientFunds(message, reason=reason)
+
+
+def _unavailable(message: str) -> Unavailable:
+    return Unavailable(message, reason="db_error", retry_after="1")

@@ -15,9 +15,10 @@ from gateway_core.ledger import recovery
 from gateway_core.ledger.filling import Filler
 from gateway_core.ledger.instance import this_process
 from gateway_core.ledger.pool import Pool
-from gateway_core.ledger.records import Begun, LedgerError, Settlement
+from gateway_core.ledger.records import Begun, Settlement
 from gateway_core.ledger.settling import Posting
 from gateway_core.ledger.writer import Outcome, Writer
+from plugin_sdk.errors import Unavailable
 from plugin_sdk.money import Hold, Nanos
 
 SWEEP_SECONDS: Final = 0.05  # a begin row waits one to two of these, and most settlements come before
@@ -89,7 +90,7 @@ class Ledger:
         """Set aside min(wanted, available).
 
         Raise InsufficientFunds with reason `wallet_missing`, or `insufficient_funds`: a ledger balance below
-        `minimum_balance`, or nothing available.
+        `minimum_balance`, or nothing available. Raise Unavailable where the database does not answer in time.
         """
         found = self._pool.take(wallet_id, wanted, minimum_balance)
         if found is not None:
@@ -103,7 +104,7 @@ class Ledger:
             return hold
         try:
             return await self._filler.ask(hold.wallet_id, more, 0, hold)
-        except LedgerError:
+        except Unavailable:
             return hold
 
     def release(self, hold: Hold) -> None:

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
 from plugin_sdk.money import Hold, Nanos, PriceCard
 
 Outcome = Literal["charged", "released", "abandoned"]
+UNWRITTEN: Final = "settlement_failed"  # why an answer whose settlement could not be written is not charged
 
 
 class LedgerError(Exception):
@@ -114,3 +115,27 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     upstream_finished_at: int | None = None
     card: PriceCard | None = None  # stored once per id, so that an old charge can be re-rated
     settled_at: int
+
+
+def uncharged(settlement: Settlement) -> Settlement:
+    """The same end where its commit has failed: what it cost is lost, and nobody pays for it."""
+    record = settlement.generation
+    if record.success:  # its client was told otherwise
+        record = msgspec.structs.replace(
+            record,
+            status_code=200 if record.stream else 500,  # as of every stream that had begun
+            success=False,
+            error_code="system:gateway_error",
+            error_message="The gateway could not record this request; it is not charged.",
+            finish_reason="error",
+            suppressed=UNWRITTEN,
+        )
+    elif record.charge:
+        record = msgspec.structs.replace(record, suppressed=UNWRITTEN)
+    return msgspec.structs.replace(
+        settlement,
+        generation=msgspec.structs.replace(record, lines=(), charge=Nanos(0)),
+        outcome="released",
+        price=Nanos(0),
+        lost=Nanos(sum([cost for _, cost in settlement.costs])),
+    )

@@ -19,6 +19,7 @@ from gateway_core.ledger.records import (
     LedgerOverloaded,
     LedgerUnavailable,
     Settlement,
+    uncharged,
 )
 from gateway_core.ledger.rows import begun_rows, delivered_rows
 from gateway_core.ledger.settling import Posting, Taken, settle, settled
@@ -51,6 +52,7 @@ class Writer:
         self._finished = finished
         self._begun: list[Begun] = []
         self._postings: list[Posting] = []
+        self._late: list[Posting] = []  # not charged, since that failed: still to be put on record
         self._delivered: list[tuple[str, int]] = []
         self._wake = asyncio.Event()
         self._cards: set[str] = set()
@@ -90,15 +92,16 @@ class Writer:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while self._postings or self._begun or self._delivered:
+            while self._postings or self._begun or self._delivered or self._late:
                 await self._commit(self._next())
             if self._closing:
                 return
 
     def _next(self) -> _Batch:
-        postings = self._postings
-        batch = _Batch(self._begun, postings[:BATCH], self._delivered)
-        self._begun, self._delivered, self._postings = [], [], postings[BATCH:]
+        postings, late = self._postings, self._late
+        batch = _Batch(self._begun, [*postings[:BATCH], *late[:BATCH]], self._delivered)
+        self._begun, self._delivered = [], []
+        self._postings, self._late = postings[BATCH:], late[BATCH:]
         return batch
 
     async def _commit(self, batch: _Batch) -> None:
@@ -115,6 +118,8 @@ class Writer:
                     work = self._apart
                 elif self._is_over(error):
                     outcomes = [_unavailable(error)] * len(batch.postings)
+                    self._put_off(batch.postings)
+                    await asyncio.sleep(_BACKOFF)
                     break
                 else:
                     await asyncio.sleep(_BACKOFF)
@@ -126,6 +131,13 @@ class Writer:
                 break
         for posting, outcome in zip(batch.postings, outcomes, strict=True):
             self._resolve(posting, outcome)
+
+    def _put_off(self, postings: Sequence[Posting]) -> None:
+        """Whoever waits is told that it failed; the record is written when the database answers again."""
+        if self._closing:
+            _log.error("%s requests end without a record: the database does not answer", len(postings))
+        elif len(self._late) < QUEUE:
+            self._late += [Posting(uncharged(one.settlement), None, 0, one.future) for one in postings]
 
     def _is_over(self, error: Exception) -> bool:
         now = time.monotonic()

@@ -1,6 +1,7 @@
 """The pipeline's own ASGI entry: a generation route from its scope to its settlement."""
 
 import asyncio
+import contextlib
 
 import msgspec
 
@@ -104,10 +105,8 @@ async def _refuse(exchange: Exchange, error: GatewayError) -> None:
     exchange.error = error
     if exchange.phase is not SETTLED:
         _end(exchange)
-        try:
+        with contextlib.suppress(GatewayError):  # logged where it happened; nobody was to pay for this
             await settle(exchange)
-        except GatewayError as failure:
-            error = failure
     client = exchange.client
     if client.started:
         client.abort()

@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from gateway_core.ledger.records import GenerationRecord, Settlement
+from gateway_core.ledger.records import UNWRITTEN, GenerationRecord, Settlement
 from gateway_core.pipeline.exchange import (
     CANCELLED,
     COMPLETED,
@@ -62,7 +62,7 @@ async def settle(exchange: Exchange) -> None:
     except Exception as error:
         if exchange.hold is not None:
             ledger.release(exchange.hold)  # where the ledger never got so far as to end it
-        exchange.charge, exchange.unbilled = None, "settlement_failed"
+        exchange.charge, exchange.unbilled = None, UNWRITTEN
         exchange.runtime.log.error(
             "settlement failed", generation_id=exchange.generation_id, error=repr(error)
         )

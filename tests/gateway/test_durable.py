@@ -85,6 +85,29 @@ async def test_a_database_that_is_busy_for_a_moment_only_delays(steady: Gateway,
     assert [(one.status, one.complete) for one in answers] == [(200, True)] * 6
 
 
+async def test_a_request_that_needs_credit_while_the_database_is_busy_is_told_to_ask_again(
+    start: Start, upstream: Upstream
+) -> None:
+    gateway = start(load.plugins(upstream))
+    script = load.play(upstream, "needy", events=3, pace=0)
+    async with gateway.client() as client:
+        with _locked(gateway.database) as lock:
+            asked = asyncio.create_task(client.chat(load.body(script, "needy", stream=True)))
+
+            async def refused() -> bool:
+                return "no credit can be leased" in gateway.log_text()
+
+            await until(refused, "the hold is given up")
+            lock.rollback()
+        answer = await asked
+        assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+        record = await client.generation(answer.generation_id)
+        assert (record["status_code"], record["cost_nanos"]) == (503, 0)
+        assert (await client.chat(load.body(script, "calm", stream=True))).status == 200
+    assert "Traceback" not in gateway.log_text()
+    assert [call.json["x_tag"] for call in upstream.calls(script)] == ["calm"]
+
+
 class Line:
     """A line to PostgreSQL that can be cut."""
 

@@ -1,6 +1,8 @@
 """What the ledger's tests build with: settlements, funded wallets, rows read beside the gateway."""
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -121,6 +123,17 @@ def _execute(url: str, sql: str, values: tuple[Any, ...]) -> list[tuple[Any, ...
         return connection.execute(sql, values).fetchall()
     finally:
         connection.close()
+
+
+@contextmanager
+def locked(url: str) -> Iterator[None]:
+    """Another process writes to a SQLite database, and takes its time."""
+    path = sqlite_path(url)
+    assert path is not None
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+        connection.execute("ROLLBACK")
 
 
 def accounts(url: str) -> dict[str, int]:

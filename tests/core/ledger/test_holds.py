@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from gateway_core.ledger import Ledger
-from plugin_sdk.errors import InsufficientFunds
+from plugin_sdk.errors import InsufficientFunds, Unavailable
 from plugin_sdk.money import Nanos
-from tests.core.ledger.books import TEAM, USD, fund, held, opened, rows, settlement, wallet
+from tests.core.ledger.books import TEAM, USD, fund, held, locked, opened, rows, settlement, wallet
 
 
 @pytest.fixture
@@ -54,6 +54,17 @@ async def test_a_released_hold_can_be_held_again_at_once(ledger: Ledger) -> None
     done = ledger.settle(settlement(hold))
     assert (await held(ledger, 50 * USD)).amount == 10 * USD
     await done
+
+
+async def test_a_database_that_stays_locked_is_a_503_to_ask_again_and_no_credit_is_lost(
+    ledger: Ledger, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway_core.db.sqlite.LOCK_WAIT", 0.05)
+    with locked(url), pytest.raises(Unavailable) as refused:
+        await held(ledger, 500)
+    assert (refused.value.status, refused.value.retry_after) == (503, "1")
+    assert "locked" not in str(refused.value)  # the database's own words are for the log
+    assert (await held(ledger, 50 * USD)).amount == 10 * USD
 
 
 async def test_a_team_without_a_wallet_is_told_so(ledger: Ledger) -> None:

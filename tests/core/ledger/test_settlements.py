@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway_core.db.url import sqlite_path
 from gateway_core.ledger import Begun, Ledger, LedgerCorrupt, LedgerOverloaded, LedgerUnavailable, verify
 from gateway_core.ledger import writer as writing
 from plugin_sdk.money import Nanos
@@ -19,6 +18,7 @@ from tests.core.ledger.books import (
     changed,
     fund,
     held,
+    locked,
     new_id,
     opened,
     rows,
@@ -221,15 +221,10 @@ async def test_closing_commits_what_is_queued(ledger: Ledger, url: str) -> None:
 
 async def test_a_locked_database_is_waited_for(ledger: Ledger, url: str) -> None:
     hold = await held(ledger, 500)
-    path = sqlite_path(url)
-    assert path is not None
-    lock = sqlite3.connect(path, isolation_level=None)
-    lock.execute("BEGIN IMMEDIATE")
-    future = ledger.settle(settlement(hold, 10))
-    await asyncio.wait([future], timeout=0.05)
-    assert not future.done()
-    lock.execute("ROLLBACK")
-    lock.close()
+    with locked(url):
+        future = ledger.settle(settlement(hold, 10))
+        await asyncio.wait([future], timeout=0.05)
+        assert not future.done()
     await future
     assert wallet(url)[0] == 10 * USD - 10
 
@@ -240,16 +235,53 @@ async def test_a_database_that_stays_locked_fails_the_settlement_with_a_clear_er
     monkeypatch.setattr(writing, "RETRY_SECONDS", 0.0)
     monkeypatch.setattr("gateway_core.db.sqlite.LOCK_WAIT", 0.05)
     hold = await held(ledger, 500)
-    path = sqlite_path(url)
-    assert path is not None
-    lock = sqlite3.connect(path, isolation_level=None)
-    lock.execute("BEGIN IMMEDIATE")
-    with pytest.raises(LedgerUnavailable, match="locked"):
+    with locked(url), pytest.raises(LedgerUnavailable, match="locked"):
         await ledger.settle(settlement(hold, 10))
-    lock.execute("ROLLBACK")
-    lock.close()
     await ledger.settle(settlement(await held(ledger, 500), 10))
     assert wallet(url)[0] == 10 * USD - 10
+
+
+async def test_what_could_not_be_charged_is_on_record_once_the_database_answers(
+    ledger: Ledger, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("gateway_core.db.sqlite.LOCK_WAIT", 0.05)
+    given = settlement(await held(ledger, 500), 10, cost=4)
+    left = settlement(await held(ledger, 500), 20, cost=5, success=False, status_code=499)
+    refused = settlement(None, success=False, status_code=402, error_code="user:insufficient_funds")
+    with locked(url):
+        for one in (given, left, refused):
+            with pytest.raises(LedgerUnavailable):
+                await ledger.settle(one)
+    await ledger.close()
+    found = {
+        row[0]: row[1:]
+        for row in rows(
+            url,
+            "SELECT g.id, g.status_code, g.success, g.cost_nanos, g.pricing_lines, g.suppressed, s.outcome,"
+            " s.price, s.lost FROM generations g JOIN settlements s ON s.generation_id = g.id",
+        )
+    }
+    assert found == {
+        given.generation.id: (500, 0, 0, "[]", "settlement_failed", "released", 0, 4),
+        left.generation.id: (499, 0, 0, "[]", "settlement_failed", "released", 0, 5),
+        refused.generation.id: (402, 0, 0, "[]", None, "released", 0, 0),
+    }
+    assert wallet(url) == (10 * USD, 0, 0)
+    assert await verify(url) == []
+
+
+async def test_a_database_that_never_answers_again_does_not_keep_the_ledger_from_closing(
+    ledger: Ledger, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("gateway_core.db.sqlite.LOCK_WAIT", 0.05)
+    settling = ledger.settle(settlement(await held(ledger, 500), 10))
+    with locked(url), pytest.raises(sqlite3.OperationalError, match="locked"):
+        await ledger.close()
+    with pytest.raises(LedgerUnavailable):
+        await settling
+    assert rows(url, "SELECT * FROM settlements") == []
 
 
 async def test_a_full_queue_refuses_at_once_and_frees_the_hold(
