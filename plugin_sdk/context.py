@@ -37,6 +37,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     operation: str
     protocol: str
     card: PriceCard
+    bound: PriceCard | None = None  # what no charge goes above, by the price policies; None: its card
     max_output: int | None = None  # output tokens the model can give; None: not known
     context: int | None = None  # input and output tokens together
     simulated: bool = False

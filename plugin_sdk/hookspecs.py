@@ -11,7 +11,7 @@ from typing import Any
 from plugin_sdk.context import Attempt, Credentials, Endpoint, Principal, RequestContext
 from plugin_sdk.hooks import hookspec
 from plugin_sdk.modality import Modality
-from plugin_sdk.money import Cap, Charge, Hold, Usage
+from plugin_sdk.money import Cap, Charge, Hold, PriceCard, Usage
 from plugin_sdk.protocol import UpstreamProtocol
 from plugin_sdk.provider import Provider
 from plugin_sdk.routes import PlatformRoute
@@ -64,6 +64,15 @@ async def shutdown() -> None:
 @hookspec(firstresult=True)
 async def authenticate(credentials: Credentials) -> Principal | None:
     """FIRST. Return the caller, None if these are not your credentials, raise Unauthenticated if bad."""
+
+
+@hookspec
+async def bound(ctx: RequestContext, endpoint: Endpoint, card: PriceCard) -> PriceCard | None:
+    """CHAIN card. Return a card that no charge at this endpoint goes above; None: `card` is one.
+
+    Where `price` adds to a charge: credit is held, and output limited, by this card instead of the
+    endpoint's. Called for each candidate; `ctx.worst_case` is not known yet.
+    """
 
 
 @hookspec

@@ -1,6 +1,6 @@
 """Money is an int of nano-dollars, prices are Decimals; they meet, and round, in one place only: `charge`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import cached_property
 from typing import NewType
@@ -8,7 +8,7 @@ from typing import NewType
 import msgspec
 
 from plugin_sdk.errors import GatewayError
-from plugin_sdk.price_rules import PLAIN, STANDARD, Terms, chosen, dearness, of_plan, usd_at
+from plugin_sdk.price_rules import PLAIN, STANDARD, Terms, chosen, dearness, even, of_plan, scaled, usd_at
 from plugin_sdk.price_rules import Price as Price
 
 Nanos = NewType("Nanos", int)  # 1 USD = 1_000_000_000; a signed BIGINT holds 9.2 billion dollars
@@ -87,15 +87,34 @@ class PriceCard(msgspec.Struct, frozen=True, kw_only=True, dict=True):
                 out = max(out, million)
             elif meter.endswith(TOKENS):
                 into = max(into, million)
-        return into + total, out + total, flat
+        return into + total, out + total, flat + self._rounding
+
+    def times(self, factor: Callable[[str], Decimal], card_id: str) -> "PriceCard":
+        """Each price so many times its own, by the meter of the line that it makes.
+
+        A meter that is priced as another gets prices of its own: its factor may be its own, too.
+        """
+        found = []
+        for meter in {*self.by_meter, *ROLL_UP}:
+            rules = next((rules for at in priced_as(meter) if (rules := self.by_meter.get(at))), ())
+            found += [scaled(price, meter, factor(meter)) for price in rules]
+        return PriceCard(id=card_id, prices=tuple(found), free=self.free)
+
+    @cached_property
+    def _rounding(self) -> int:
+        """Nanos that rounding can add: half a one for each line whose price is no whole number of them."""
+        uneven = {price.meter for price in self.prices if not even(price)}
+        lines = [meter for meter in {*self.by_meter, *ROLL_UP} if not uneven.isdisjoint(priced_as(meter))]
+        return -(-len(lines) // 2)
 
     def rule(self, meter: str, terms: Terms = PLAIN, usage: Usage | None = None) -> tuple[Rate, bool] | None:
         """(the rate that takes this meter, whether it fell through a hole between conditions).
 
         After the roll-up of money.md 9; None if its chain has no rule in force.
         """
-        at: str | None = meter
-        while at is not None:
+        if (rate := self.rates.get(meter)) is not None:
+            return rate, False
+        for at in priced_as(meter):
             if (rate := self.rates.get(at)) is not None:
                 return rate, False
             if (rules := self.by_meter.get(at)) and (
@@ -103,8 +122,15 @@ class PriceCard(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             ) is not None:
                 price, hole = found
                 return _rate(_at(price, terms.at)), hole
-            at = ROLL_UP.get(at)
         return None
+
+
+def priced_as(meter: str) -> Iterator[str]:
+    """A meter, and those whose rules it takes where it has none, in their order."""
+    at: str | None = meter
+    while at is not None:
+        yield at
+        at = ROLL_UP.get(at)
 
 
 def _rate(price: Price) -> Rate:
@@ -137,6 +163,16 @@ class ChargeLine(msgspec.Struct, frozen=True, kw_only=True):
     def billed(self) -> Quantity:
         """The quantity without the units that the price includes."""
         return self.quantity - self.included
+
+    def times(self, factor: Decimal) -> "ChargeLine":
+        """The line at so many times its price, or its amount where it has no price; rounded once."""
+        usd = self.usd * factor
+        top, bottom = (usd if self.usd else factor).as_integer_ratio()
+        if self.usd:
+            nanos = round_half_up(self.billed, top * NANOS_PER_USD, bottom * self.per)
+        else:
+            nanos = round_half_up(self.nanos, top, bottom)
+        return msgspec.structs.replace(self, usd=usd, nanos=nanos)
 
 
 class Charge(msgspec.Struct, frozen=True, kw_only=True, dict=True):

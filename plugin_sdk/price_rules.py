@@ -126,6 +126,21 @@ def dearness(rule: Price) -> Decimal:
     return max([rule.usd, *(window.usd for window in rule.windows)]) / rule.per
 
 
+def scaled(rule: Price, meter: str, factor: Decimal) -> Price:
+    """The rule for a meter, at so many times its price."""
+    windows = tuple(msgspec.structs.replace(window, usd=window.usd * factor) for window in rule.windows)
+    return msgspec.structs.replace(rule, meter=meter, usd=rule.usd * factor, windows=windows)
+
+
+def even(rule: Price) -> bool:
+    """Whether a unit costs a whole number of nano-dollars, always: then no quantity of it is rounded."""
+    for usd in (rule.usd, *(window.usd for window in rule.windows)):
+        numerator, denominator = usd.as_integer_ratio()
+        if numerator * 1_000_000_000 % (denominator * rule.per):
+            return False
+    return True
+
+
 def usd_at(rule: Price, at: int) -> Decimal:
     """The price at a time: its own, or that of the window which holds it."""
     minute = at // 60_000 % DAY

@@ -29,6 +29,7 @@ class Hooks(msgspec.Struct, frozen=True, kw_only=True):
     startup: tuple[HookCall, ...] = ()
     shutdown: tuple[HookCall, ...] = ()
     authenticate: tuple[HookCall, ...] = ()
+    bound: tuple[HookCall, ...] = ()
     check_credit: tuple[HookCall, ...] = ()
     route: tuple[HookCall, ...] = ()
     transform: tuple[HookCall, ...] = ()

@@ -1,6 +1,6 @@
 """A configuration come to life: plugins, hooks, registry, catalogue. Immutable; a reload swaps it whole."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -107,8 +107,15 @@ def build(source: Path | str | Mapping[str, Any] | GatewayConfig | None = None) 
         transports=transports,
         models=rows(offered),
         offered=offered,
-        warnings=offered.warnings,
+        warnings=(*offered.warnings, *_unbounded(loaded)),
     )
+
+
+def _unbounded(loaded: Loaded) -> Iterator[str]:
+    """A word on each policy that changes prices and does not say how far."""
+    for plugin in loaded.plugins:
+        if hasattr(plugin, "price") and not hasattr(plugin, "bound"):
+            yield f"plugins.{plugin.name}: changes prices and has no `bound`; what it adds may be a loss"
 
 
 def _base_url(provider: Provider[Any], problems: Problems, loaded: Loaded) -> str:

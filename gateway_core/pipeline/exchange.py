@@ -192,12 +192,14 @@ class Exchange:
     def at_cap(self) -> bool:
         """Whether what has come so far costs as much as the client will pay, by a rough count."""
         facts, view = self.facts, self.view
-        if self.cap is None or facts is None or view is None:
+        if self.cap is None or facts is None or view is None or self.attempt is None:
             return False
         counted = facts.usage or {"input_text_tokens": view.input_estimate}
         if not any(meter.startswith("output_") for meter, quantity in counted.items() if quantity):
             counted = {**counted, "output_text_tokens": facts.output_estimate}
-        return self.by_card(counted).total >= self.cap
+        bound = self.attempt.endpoint.bound
+        made = self.by_card(counted) if bound is None else by_card(counted, bound, self._terms())
+        return made.total >= self.cap
 
     @property
     def strict(self) -> bool:

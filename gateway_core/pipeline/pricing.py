@@ -29,6 +29,12 @@ async def priced(
     return _checked(final)
 
 
+async def bounded(hooks: Sequence[HookCall], ctx: RequestContext, endpoint: Endpoint) -> Endpoint:
+    """The endpoint with the card that its charges stay below, whatever the `price` policies add."""
+    card: PriceCard = await chain(hooks, 2, ctx, endpoint, endpoint.card)
+    return endpoint if card is endpoint.card else msgspec.structs.replace(endpoint, bound=card)
+
+
 def by_card(usage: Usage, card: PriceCard, terms: Terms = PLAIN) -> Charge:
     """What a usage comes to by a card. Raises ValueError where no ledger can hold so much."""
     return _bounded(charge(metered(usage, card), card, terms))
@@ -55,13 +61,13 @@ def capped(made: Charge, paid: Nanos) -> Charge:
 
 def worst_case(endpoint: Endpoint, input_tokens: int, output_tokens: int, plan: str = STANDARD) -> Nanos:
     """Nanos that a request can cost at this endpoint, rounded up."""
-    into, out, flat = endpoint.card.dearest(plan)
+    into, out, flat = (endpoint.bound or endpoint.card).dearest(plan)
     return Nanos(-(-(input_tokens * into + output_tokens * out) // _MILLION) + flat)
 
 
 def payable_output(endpoint: Endpoint, view: RequestView, hold: Nanos) -> int | None:
     """The output limit, per choice, that a hold pays for at this endpoint; None where output is free."""
-    into, out, flat = endpoint.card.dearest(view.plan)
+    into, out, flat = (endpoint.bound or endpoint.card).dearest(view.plan)
     left = (hold - flat) * _MILLION - view.input_estimate * into
     if not out:
         return None if left >= 0 else 0

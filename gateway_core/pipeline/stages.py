@@ -10,7 +10,7 @@ from gateway_core.pipeline.continuing import pinned
 from gateway_core.pipeline.cost import DRY_RUN, MAX_COST, Estimated, estimate, is_dry_run, max_cost
 from gateway_core.pipeline.exchange import ADMITTED, AUTHENTICATED, PARSED, ROUTED, Exchange
 from gateway_core.pipeline.idempotency import HEADER, claim
-from gateway_core.pipeline.pricing import payable_output, worst_case
+from gateway_core.pipeline.pricing import bounded, payable_output, worst_case
 from plugin_sdk.context import Credentials, Endpoint, Principal, RequestContext
 from plugin_sdk.errors import (
     InsufficientFunds,
@@ -48,8 +48,7 @@ async def admit(exchange: Exchange) -> None:
     sent = exchange.headers.raw
     cap = exchange.cap = max_cost(exchange.headers) if _MAX_COST in sent else None
     exchange.watched = cap is not None
-    worst = exchange.worst_case = _worst(candidates, view)
-    ctx = exchange.ctx = RequestContext(
+    ctx = RequestContext(
         generation_id=exchange.generation_id,
         operation=exchange.route.operation,
         protocol=exchange.route.protocol,
@@ -57,8 +56,12 @@ async def admit(exchange: Exchange) -> None:
         headers=exchange.headers,
         view=view,
         candidates=candidates,
-        worst_case=worst if cap is None else min(worst, cap),
     )
+    if hooks := exchange.snapshot.hooks.bound:
+        candidates = tuple([await bounded(hooks, ctx, endpoint) for endpoint in candidates])
+    worst = exchange.worst_case = _worst(candidates, view)
+    worst = worst if cap is None else min(worst, cap)
+    ctx = exchange.ctx = msgspec.structs.replace(ctx, candidates=candidates, worst_case=worst)
     if _DRY_RUN in sent and is_dry_run(exchange.headers):
         raise Estimated(await estimate(exchange, [(one, output_limit(one, view)) for one in candidates]))
     if _IDEMPOTENCY in sent:

@@ -1,16 +1,16 @@
 """Markups and discounts: what a team pays is what the model costs, times a factor."""
 
-from collections.abc import Mapping
 from decimal import Decimal
 from fnmatch import fnmatchcase
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from msgspec.structs import replace
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from plugin_sdk.context import Attempt, RequestContext
+from plugin_sdk.catalogue import Meter
+from plugin_sdk.context import Attempt, Endpoint, RequestContext
 from plugin_sdk.hooks import hookimpl
-from plugin_sdk.money import NANOS_PER_USD, Charge, ChargeLine, Usage, round_half_up
+from plugin_sdk.money import Charge, PriceCard, Usage
 from plugin_sdk.plugin import Plugin, PluginConfig
 
 
@@ -24,9 +24,13 @@ def _percent(value: Any) -> Decimal:
         raise ValueError(f"not a percentage: {value!r}") from error
     if not found.is_finite() or found < -100:
         raise ValueError("a percentage is at least -100: nobody is paid for asking")
+    if found > MOST or found != round(found, DECIMALS):
+        raise ValueError(f"a percentage is at most {MOST}, with {DECIMALS} decimals at most")
     return found
 
 
+MOST: Final = 10_000
+DECIMALS: Final = 6  # so that a price times a percentage is exact
 Percent = Annotated[Decimal, BeforeValidator(_percent)]
 
 
@@ -39,7 +43,11 @@ class MarkupRule(BaseModel):
     model: str = Field(default="*", description="model ids")
     provider: str = Field(default="*", description="providers, by their names in the configuration")
     percent: Percent = Field(default=Decimal(0), description="for every meter")
-    meters: dict[str, Percent] = Field(default_factory=dict, description="for single meters, instead")
+    meters: dict[Meter, Percent] = Field(default_factory=dict, description="for single meters, instead")
+
+    def factor(self, meter: str) -> Decimal:
+        """By what a price of this meter is multiplied."""
+        return (100 + self.meters.get(meter, self.percent)) / 100
 
 
 class MarkupConfig(PluginConfig):
@@ -53,34 +61,38 @@ class Markup(Plugin[MarkupConfig]):
 
     Config = MarkupConfig
 
+    def __init__(self, name: str, config: MarkupConfig) -> None:
+        super().__init__(name, config)
+        self._bounds: dict[tuple[str, int], PriceCard] = {}  # by card and rule: a few of each
+
+    @hookimpl
+    async def bound(self, ctx: RequestContext, endpoint: Endpoint, card: PriceCard) -> PriceCard | None:
+        """The card at the prices of the rule that fits, so that as much credit is held."""
+        rule = self._rule(ctx, endpoint)
+        if rule is None:
+            return None
+        found = self._bounds.get((card.id, id(rule)))
+        if found is None:
+            own = f"{card.id}:{self.name}:{self.config.rules.index(rule)}"
+            found = self._bounds[card.id, id(rule)] = card.times(rule.factor, own)
+        return found
+
     @hookimpl
     async def price(
         self, ctx: RequestContext, attempt: Attempt, usage: Usage, charge: Charge
     ) -> Charge | None:
         """The charge at the prices of the rule that fits; None where none does."""
-        endpoint = attempt.endpoint
+        rule = self._rule(ctx, attempt.endpoint)
+        if rule is None:
+            return None
+        return replace(charge, lines=tuple(line.times(rule.factor(line.meter)) for line in charge.lines))
+
+    def _rule(self, ctx: RequestContext, endpoint: Endpoint) -> MarkupRule | None:
         for rule in self.config.rules:
             if (
                 fnmatchcase(ctx.principal.team_id, rule.team)
                 and fnmatchcase(endpoint.model, rule.model)
                 and fnmatchcase(endpoint.provider, rule.provider)
             ):
-                return replace(charge, lines=tuple(_marked(line, rule) for line in charge.lines))
+                return rule
         return None
-
-
-def _marked(line: ChargeLine, rule: MarkupRule) -> ChargeLine:
-    percent = _of(line.meter, rule.meters, rule.percent)
-    if not percent:
-        return line
-    factor = (100 + percent) / 100
-    if not line.usd:  # a line without a unit price: another policy's, or a free one
-        top, bottom = factor.as_integer_ratio()
-        return replace(line, nanos=round_half_up(line.nanos, top, bottom))
-    usd = line.usd * factor
-    top, bottom = usd.as_integer_ratio()
-    return replace(line, usd=usd, nanos=round_half_up(line.billed, top * NANOS_PER_USD, bottom * line.per))
-
-
-def _of(meter: str, meters: Mapping[str, Decimal], percent: Decimal) -> Decimal:
-    return meters.get(meter, percent)
