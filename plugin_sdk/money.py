@@ -76,7 +76,7 @@ class PriceCard(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     def _dearest_of(self, plan: str) -> tuple[int, int, int]:
         into, out, flat, total = 0, 0, 0, 0
         for meter, rules in self.by_meter.items():
-            unit = max(dearness(rule) for rule in {*of_plan(rules, plan), *of_plan(rules, STANDARD)})
+            unit = max(dearness(rule) for rule in (*of_plan(rules, plan), *of_plan(rules, STANDARD)))
             numerator, denominator = (unit * NANOS_PER_USD).as_integer_ratio()
             million = -(-numerator * 1_000_000 // denominator)
             if meter == "requests":

@@ -115,6 +115,8 @@ def test_words_for_everybodys_plan_are_one_plan() -> None:
 def test_the_hold_is_for_the_dearest_rule_of_the_plan_and_total_tokens_count_both_ways() -> None:
     one = card({"usd": "2", "per": 1_000_000, "when": when("lt", 9)}, {"usd": "4", "per": 1_000_000})
     assert one.dearest() == (4 * NANOS_PER_USD, 0, 0)
+    listed = card({"usd": "2", "per": 1_000_000, "when": when("in", ["1K", "2K"], "resolution")})
+    assert listed.dearest() == (2 * NANOS_PER_USD, 0, 0)
     both = PriceCard(
         id="pc", prices=ModelEntry.model_validate({"id": "m", "price": {"total_tokens": "1"}}).prices
     )

@@ -28,6 +28,7 @@ class AnswerReader:
     def __init__(self, facts: Facts) -> None:
         self.facts = facts
         self._counts = Counts()
+        self._native: Mapping[str, Any] = {}  # the usage object that was counted last
         self._started: Started | None = None
         self._candidates: dict[int, CandidateReader] = {}
         self._blocked: str | None = None
@@ -53,9 +54,14 @@ class AnswerReader:
             if isinstance(candidate, dict):
                 index = candidate.get("index")
                 self._candidate(index if isinstance(index, int) else 0).read(candidate, out)
-        if isinstance(usage := answer.get("usageMetadata"), dict):
-            self._usage(usage, out)
+        told = self.facts.usage
+        usage = answer.get("usageMetadata")
+        if isinstance(usage, dict) and (found := self._counts.add(usage)) is not None:
+            self._native, self.facts.usage, told = usage, found, None
         self._learn()
+        # Searches are told beside the usage, at times behind it: what a client is shown counts them too.
+        if self.facts.usage is not None and self.facts.usage != told:
+            out.append(UsageDelta(usage=self.facts.usage, native=self._native))
         return out
 
     def finish(self) -> list[Delta]:
@@ -101,11 +107,6 @@ class AnswerReader:
             self._started = started
             self.facts.native_id, self.facts.service_tier = started.native_id, started.service_tier
             out.append(started)
-
-    def _usage(self, usage: Mapping[str, Any], out: list[Delta]) -> None:
-        if (found := self._counts.add(usage)) is not None:
-            self.facts.usage = found
-            out.append(UsageDelta(usage=found, native=usage))
 
     def _learn(self) -> None:
         facts, readers = self.facts, self._candidates.values()

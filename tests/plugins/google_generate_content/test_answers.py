@@ -241,6 +241,17 @@ def test_searches_are_counted_as_they_are_billed() -> None:
         }
 
 
+@pytest.mark.parametrize("behind", [False, True])
+def test_a_client_is_told_of_the_searches_that_it_pays_for(behind: bool) -> None:
+    grounding = {"groundingMetadata": {"webSearchQueries": ["a", "b"]}}
+    first = answer(text("x"), finish=None, usage=USAGE if behind else None)
+    second = answer(text("y"), usage=None if behind else USAGE, candidate=grounding)
+    deltas, facts = read(events(first, second))
+    told = [delta.usage for delta in deltas if isinstance(delta, UsageDelta)]
+    assert told[-1] == facts.usage
+    assert told[-1]["native_web_search_requests"] == 2
+
+
 @pytest.mark.parametrize("name", ["citations", "citationSources"])
 def test_what_is_recited_is_a_source_too(name: str) -> None:
     recited = {name: [{"startIndex": 1, "endIndex": 3, "uri": "https://a", "license": "mit"}, "odd"]}
