@@ -1,13 +1,15 @@
 """One HTTP/1.1 connection: bytes out, and llhttp's events into the exchange that it serves."""
 
 import asyncio
+import select
+import socket
 from typing import TYPE_CHECKING, Final, cast
 
 import httptools
 from typing_extensions import override
 
 from gateway_core.upstream.exchange import BODY, COMPLETE, HEAD, Exchange
-from gateway_core.upstream.limits import BUFFER, MAX_FIELDS, MAX_HEAD, STALE_WITHIN, WRITE_PIECE
+from gateway_core.upstream.limits import BUFFER, MAX_FIELDS, MAX_HEAD, WRITE_PIECE
 from plugin_sdk.errors import UpstreamCut, UpstreamError
 from plugin_sdk.provider import Deadlines
 
@@ -25,19 +27,20 @@ class Connection(asyncio.Protocol):
     """Serves one exchange at a time and returns to its pool by itself once an answer is complete."""
 
     __slots__ = (
-        "_drained", "_framed", "_overhead", "_parser", "_reusable", "_unsent",
-        "closed", "exchange", "idle_since", "loop", "pool", "served", "transport",
+        "_drained", "_framed", "_look", "_overhead", "_parser", "_reusable", "_unsent",
+        "closed", "exchange", "idle_since", "loop", "pool", "transport",
     )  # fmt: skip
 
     transport: asyncio.Transport
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, pool: "Pool") -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, pool: "Pool", sock: socket.socket) -> None:
         self.loop = loop
         self.pool = pool
         self.exchange: Exchange | None = None
         self.closed = False
-        self.served = 0
         self.idle_since = 0.0
+        self._look = select.poll()
+        self._look.register(sock, select.POLLIN)
         self._parser = httptools.HttpResponseParser(self)
         self._drained: asyncio.Future[None] | None = None
         self._unsent = False
@@ -69,8 +72,12 @@ class Connection(asyncio.Protocol):
 
     @property
     def usable(self) -> bool:
-        """Whether a request may still be written to it."""
-        return not self.closed and not self.transport.is_closing()
+        """Whether a request may still be written to it: the peer is there, and has sent nothing unasked.
+
+        The socket is asked too: its end may have come after the loop last read it, and what is written then
+        can neither be known to have arrived nor be repeated.
+        """
+        return not self.closed and not self.transport.is_closing() and not self._look.poll(0)
 
     def resume(self) -> None:
         """The reader has caught up: read the socket again."""
@@ -127,7 +134,6 @@ class Connection(asyncio.Protocol):
         if exchange.state == BODY and not self._framed and exc is None:
             exchange.completed()
             return
-        exchange.stale = self._was_stale(exchange)
         message = (
             "The provider closed the connection before it answered."
             if exchange.state == HEAD
@@ -197,15 +203,6 @@ class Connection(asyncio.Protocol):
 
     # What follows from what arrived
 
-    def _was_stale(self, exchange: Exchange) -> bool:
-        """Whether the peer closed without seeing the request: a kept connection, no byte, and at once."""
-        return (
-            self.served > 0
-            and exchange.state == HEAD
-            and self._overhead == 0
-            and self.loop.time() - exchange.begun < STALE_WITHIN
-        )
-
     def _received(self, exchange: Exchange) -> None:
         exchange.heard = True
         self._overhead = 0
@@ -238,12 +235,11 @@ class Connection(asyncio.Protocol):
         exchange.completed()
         unsent = self._unsent or self.transport.get_write_buffer_size() > 0
         self._let_write()
-        if not self._reusable or unsent or not self.usable:
+        if not self._reusable or unsent or self.closed or self.transport.is_closing():
             self.drop()
             return
         if was_paused:
             self.transport.resume_reading()
-        self.served += 1
         self.pool.put(self)
 
     def _broken(self, exchange: Exchange, error: Exception) -> None:

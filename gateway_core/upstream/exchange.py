@@ -35,17 +35,15 @@ class Source(Protocol):
 class Exchange:
     """The state that both sides share; only the loop's own thread touches it.
 
-    begun    when the request began to be sent
     due      when the phase's deadline ends; ends: when the total does (loop time)
     flowing  the first event was seen: `between` counts, and `heard` says that bytes came since the last look
     want     the state that wakes the reader although there are no chunks: BODY, or COMPLETE for a whole body
     bound    the most bytes a whole body may have
-    stale    failed before any byte of an answer, on a connection that had served before
     """
 
     __slots__ = (
-        "begun", "between", "bound", "buffered", "chunks", "due", "ends", "error", "flowing", "head_only",
-        "heard", "loop", "paused", "raw", "source", "stale", "state", "status", "sweep", "waiter", "want",
+        "between", "bound", "buffered", "chunks", "due", "ends", "error", "flowing", "head_only", "heard",
+        "loop", "paused", "raw", "source", "state", "status", "sweep", "waiter", "want",
     )  # fmt: skip
 
     def __init__(
@@ -55,9 +53,8 @@ class Exchange:
         self.sweep = sweep
         self.ends = ends
         self.head_only = head_only
-        self.begun = 0.0
         self.due = self.between = math.inf
-        self.flowing = self.heard = self.paused = self.stale = False
+        self.flowing = self.heard = self.paused = False
         self.state = HEAD
         self.status = 0
         self.raw: RawHeaders = []
@@ -72,8 +69,7 @@ class Exchange:
     def begin(self, source: Source, deadlines: Deadlines) -> None:
         """The request is on its way: from now on its deadlines count."""
         self.source = source
-        self.begun = self.loop.time()
-        self.due = self.begun + (deadlines.first_event or math.inf)
+        self.due = self.loop.time() + (deadlines.first_event or math.inf)
         self.between = deadlines.between_events or math.inf
         self.sweep.watch(self)
 

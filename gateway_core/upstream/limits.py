@@ -8,9 +8,6 @@ MAX_HEAD: Final = 64 * 1024  # bytes of an answer's header, interim answers and 
 MAX_FIELDS: Final = 256  # header fields of one answer
 BUFFER: Final = 256 * 1024  # bytes of a body that wait for their reader before the socket is left unread
 WRITE_PIECE: Final = 64 * 1024  # a longer request is written in pieces of this size, as the socket takes them
-# A peer that had closed a kept connection says so within a round trip. One that takes longer may have worked
-# on the request, and perhaps counted it: that is for failover to repeat, not for us.
-STALE_WITHIN: Final = 1.0  # seconds
 TARGETS: Final = 1024  # URLs remembered in their written form
 
 

@@ -55,21 +55,18 @@ class Pool:
         return bool(self._open or self._opening or self._waiting)
 
     def take(self) -> Connection | None:
-        """The connection used last, if one is idle."""
+        """The connection used last, if one is idle and alive."""
         idle = self._idle
         while idle:
             connection = idle.popitem()[0]
             if connection.usable:
                 return connection
+            connection.drop()
         return None
 
     async def connect(self, seconds: float) -> Connection:
         """A fresh connection, within `seconds`; at the origin's bound, the next that becomes free."""
         return await self._in_time(self._fresh_or_free(), seconds)
-
-    async def connect_fresh(self, seconds: float) -> Connection:
-        """A connection that never served before."""
-        return await self._in_time(self._fresh(), seconds)
 
     def put(self, connection: Connection) -> None:
         """A connection whose answer is complete: to whoever waits for one, else kept for a while."""
@@ -163,7 +160,7 @@ class Pool:
             sock = await dial(self._loop, origin.host, origin.port)
             try:
                 _, connection = await self._loop.create_connection(
-                    lambda: Connection(self._loop, self),
+                    lambda: Connection(self._loop, self, sock),
                     sock=sock,
                     ssl=context,
                     server_hostname=origin.host if secure else None,

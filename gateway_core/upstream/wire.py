@@ -1,16 +1,18 @@
-"""Requests on direct connections: a pool for each origin, and one retry where a kept connection was stale."""
+"""Requests on direct connections: a pool for each origin.
+
+A request is written once. If its connection then closes without an answer, nobody can say whether the
+provider worked on it, and perhaps counted it: to repeat it is for failover to decide, not for us.
+"""
 
 import asyncio
 import math
 
-from gateway_core.upstream.connection import Connection
 from gateway_core.upstream.limits import WRITE_PIECE, Limits
 from gateway_core.upstream.pool import Pool
 from gateway_core.upstream.response import UpstreamResponse
 from gateway_core.upstream.sweep import Sweep
 from gateway_core.upstream.target import Origin
 from gateway_core.upstream.tls import TLS
-from plugin_sdk.errors import UpstreamCut
 from plugin_sdk.provider import Deadlines
 
 POOLS = 512  # origins remembered; beyond it, those without a connection are forgotten
@@ -38,15 +40,16 @@ class Wire:
             connection = await pool.connect(min(deadlines.connect or math.inf, ends - now))
         response = UpstreamResponse(self._loop, self._sweep, ends, head_only=head_only)
         try:
-            return await _ask(connection, response, head, body, deadlines)
-        except UpstreamCut:
-            if not response.stale:
-                raise
-        # The peer was closing this kept connection and gave no byte of an answer: once more, on a fresh one.
-        now = self._loop.time()
-        connection = await pool.connect_fresh(min(deadlines.connect or math.inf, ends - now))
-        response = UpstreamResponse(self._loop, self._sweep, ends, head_only=head_only)
-        return await _ask(connection, response, head, body, deadlines)
+            connection.begin(response, deadlines)
+            if len(body) <= WRITE_PIECE:
+                connection.transport.write(head + body if body else head)
+            else:
+                await connection.write_long(response, head, body)
+            await response.head()
+        except BaseException:
+            response.give_up()
+            raise
+        return response
 
     async def close(self) -> None:
         """Close every connection."""
@@ -61,19 +64,3 @@ class Wire:
         pool = Pool(origin, self._loop, self._limits, lambda: self._tls.context(verify=origin.verify))
         self._pools[origin.key] = pool
         return pool
-
-
-async def _ask(
-    connection: Connection, response: UpstreamResponse, head: bytes, body: bytes, deadlines: Deadlines
-) -> UpstreamResponse:
-    try:
-        connection.begin(response, deadlines)
-        if len(body) <= WRITE_PIECE:
-            connection.transport.write(head + body if body else head)
-        else:
-            await connection.write_long(response, head, body)
-        await response.head()
-    except BaseException:
-        response.give_up()
-        raise
-    return response

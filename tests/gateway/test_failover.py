@@ -3,7 +3,6 @@
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from itertools import groupby
 from typing import Any
 
 import pytest
@@ -53,7 +52,7 @@ def failing(starter: Callable[[ExitStack], Start], upstream: Upstream) -> Iterat
         closed.bind(("127.0.0.1", 0))  # held and never listened on: connections are refused
         nowhere = f"http://127.0.0.1:{closed.getsockname()[1]}/v1"
         plugins = {
-            "first": provider(upstream.base_url("first"), first, deadlines=deadlines),
+            "first": provider(upstream.base_url("first"), first, {"id": "test/only"}, deadlines=deadlines),
             "second": provider(upstream.base_url("second"), *second, deadlines=deadlines),
             "refusing": provider(nowhere, {"id": "test/refused"}, {"id": "test/nowhere"}),
         }
@@ -77,8 +76,8 @@ def _body(model: str, script: str, **more: Any) -> dict[str, Any]:
 
 
 def _called(upstream: Upstream, name: str) -> list[str]:
-    """The providers called; one that lost a kept-alive connection may be called again on a fresh one."""
-    return [prefix for prefix, _ in groupby(call.prefix for call in upstream.calls(name))]
+    """The providers called, once for each request that reached them."""
+    return [call.prefix for call in upstream.calls(name)]
 
 
 @pytest.mark.parametrize("failure", FAILURES)
@@ -132,6 +131,26 @@ async def test_a_provider_that_is_nowhere_and_has_no_second_is_a_502_that_costs_
     assert got.json["error"]["code"] == "upstream_error"
     assert got.headers["x-gateway-error-attribution"] == "upstream"
     assert (record["success"], record["cost_nanos"]) == (False, 0)
+
+
+@pytest.mark.parametrize("gone", ["cut", "reset"])
+async def test_a_provider_that_closes_a_kept_connection_on_a_request_is_not_asked_again(
+    failing: Gateway, upstream: Upstream, gone: Any
+) -> None:
+    """It may have worked on it, and counted it: to ask once more would be another attempt."""
+    good = upstream.play(f"kept-{gone}", _good_whole())
+    lost = upstream.play(f"lost-{gone}", Script(silent=True, then=gone))
+    async with failing.client() as client:
+        assert (await client.chat(_body("test/only", good))).status == 200
+        before = await failing.balance()
+        got = await client.chat(_body("test/only", lost))
+        record = await client.generation(got.generation_id)
+    assert (got.status, got.json["error"]["code"]) == (502, "upstream_error")
+    assert _called(upstream, lost) == ["first"]
+    tried = [(one["provider"], one["error_code"], one["cost_nanos"]) for one in record["attempts"]]
+    assert tried == [("first", "cut", 0)]
+    assert (record["success"], record["cost_nanos"]) == (False, 0)
+    assert await failing.balance() == before
 
 
 async def test_a_refusal_of_the_request_itself_goes_to_no_second_provider(

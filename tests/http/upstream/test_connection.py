@@ -1,6 +1,8 @@
 """What a connection does with events in an order that loopback sockets do not produce."""
 
 import asyncio
+import socket
+from collections.abc import AsyncIterator
 
 import pytest
 from typing_extensions import override
@@ -45,13 +47,15 @@ class Wire(asyncio.Transport):
 
 
 @pytest.fixture
-async def connection() -> Connection:
+async def connection() -> AsyncIterator[Connection]:
     loop = asyncio.get_running_loop()
     origin = Origin("k", "http", "x", 80, verify=True)
     pool = Pool(origin, loop, Limits(), lambda: TLS({}).context(verify=True))
-    found = Connection(loop, pool)
-    found.connection_made(Wire())
-    return found
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        found = Connection(loop, pool, ours)
+        found.connection_made(Wire())
+        yield found
 
 
 def ask(connection: Connection) -> UpstreamResponse:

@@ -37,6 +37,7 @@ FRAMED = {name: answer for name, answer in ANSWERS.items() if "until closed" not
 async def test_a_body_is_the_same_in_every_framing(upstream: Upstream, answer: bytes) -> None:
     async with serving(answering(answer, close=True)) as peer:
         assert await fetch(upstream, peer.url()) == b"hello world"
+    async with serving(answering(answer, close=True)) as peer:
         response = await upstream.send(post(peer.url()), Deadlines())
         assert await response.read(11) == b"hello world"
         response.release()
