@@ -111,6 +111,7 @@ class Gateway:
             wallets=self._stores.wallets(self._runtime.ledger),
             generations=self._stores.generations,
             books=self._stores.books,
+            payments=self._stores.payments,
             limits=self._limiter,
             key_admin=KeyAdmin(self._stores.keys, snapshot.config.pepper(), snapshot.key_prefix),
             clock=wall_clock,

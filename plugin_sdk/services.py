@@ -169,6 +169,45 @@ class BookStore(Protocol):
         """The wallet's transactions behind a sequence number."""
 
 
+class PaymentStore(Protocol):
+    """Money from outside, as whoever takes it books it. `source` is the plugin's name.
+
+    A reference stands for one booking of its source, for whichever team: to book it again, at once or after a
+    year, from this process or another, changes nothing and says `booked: false`. Conflict where it was used
+    for something else.
+    """
+
+    async def credit(
+        self,
+        team_id: str,
+        *,
+        source: str,
+        reference: str,
+        nanos: int,
+        fee: int = 0,
+        reason: str,
+        kind: str = "live",
+    ) -> Mapping[str, Any]:
+        """Credit a payment: the wallet gets `nanos` less the `fee`. NotFound where there is no such team."""
+
+    async def reverse(
+        self, *, source: str, payment: str, reference: str, nanos: int, reason: str
+    ) -> Mapping[str, Any]:
+        """Take a payment back that was returned outside, or `nanos` of it; its fee in proportion.
+
+        `amount_nanos` is what the wallet lost; what it had not is booked to `loss`. NotFound where no such
+        payment was credited, Unprocessable with `left_nanos` where so much is not left of it.
+        """
+
+    async def reinstate(
+        self, *, source: str, reversal: str, reference: str, reason: str
+    ) -> Mapping[str, Any]:
+        """Undo a reversal, given by its reference: the money came after all. NotFound where there is none."""
+
+    async def balance(self, team_id: str, kind: str = "live") -> Nanos:
+        """The wallet's balance as the database has it now; 0 where there is none."""
+
+
 class Ask(Protocol):
     """Asks a provider something beside a generation; nothing of it is priced."""
 
@@ -189,6 +228,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     wallets: WalletStore
     generations: GenerationStore
     books: BookStore
+    payments: PaymentStore
     limits: LimitStore
     key_admin: KeyAdmin
     clock: Callable[[], int]

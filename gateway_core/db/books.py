@@ -4,19 +4,20 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from typing_extensions import override
 
-from gateway_core.db.corrections import RERATE, Asked, Correction, adjust, refund
+from gateway_core.db.corrections import PAYMENT, RERATE, Asked, Correction, adjust, refund
 from gateway_core.db.export import usd
 from gateway_core.db.generations import iso
-from gateway_core.db.session import Session, Store
+from gateway_core.db.session import Session, Store, Work
 from gateway_core.db.top_up import wallet_id
 from gateway_core.ids import Ids, wall_clock
 from plugin_sdk.errors import InvalidRequest
 from plugin_sdk.services import BookStore
 
+T = TypeVar("T")
 DAY: Final = 86_400_000
 CENT: Final = 10_000_000
 TRIES: Final = 5  # a database that is locked for a moment; nothing was booked then
@@ -69,7 +70,9 @@ class Books(BookStore):
             nanos=nanos,
             generation_id=generation_id,
         )
-        return await self._write(partial(refund, generation_id, asked, team_id, wall_clock()))
+        return shown(
+            await persistent(self._store(), partial(refund, generation_id, asked, team_id, wall_clock()))
+        )
 
     @override
     async def adjust(
@@ -88,7 +91,8 @@ class Books(BookStore):
             nanos=nanos,
             account="adjustment",
         )
-        return await self._write(partial(adjust, wallet_id(team_id, kind), asked, wall_clock()))
+        work = partial(adjust, wallet_id(team_id, kind), asked, wall_clock())
+        return shown(await persistent(self._store(), work))
 
     @override
     async def credits(self, team_id: str, kind: str = "live") -> Mapping[str, Any]:
@@ -175,17 +179,17 @@ class Books(BookStore):
 
         return await self._store().read(work)
 
-    async def _write(self, work: Callable[[Session], Any]) -> Mapping[str, Any]:
-        """Book it. Tried again where the database was at fault: the reference keeps it from being two."""
-        store = self._store()
-        for left in reversed(range(TRIES)):
-            try:
-                return shown(await store.write(work))
-            except Exception as error:
-                if not left or not store.transient(error):
-                    raise
-            await asyncio.sleep(_PAUSE)
-        raise RuntimeError("unreachable")
+
+async def persistent(store: Store, work: Work[T]) -> T:
+    """Book something, again where the database was at fault: its reference keeps it from being two."""
+    for left in reversed(range(TRIES)):
+        try:
+            return await store.write(work)
+        except Exception as error:
+            if not left or not store.transient(error):
+                raise
+        await asyncio.sleep(_PAUSE)
+    raise RuntimeError("unreachable")
 
 
 def shown(found: Correction) -> dict[str, Any]:
@@ -206,9 +210,10 @@ def shown(found: Correction) -> dict[str, Any]:
 
 
 def _own(reference: str | None) -> str | None:
-    """A caller's reference; those of re-ratings are made by re-rating only."""
-    if reference is not None and reference.startswith(RERATE):
-        raise InvalidRequest(f"A reference cannot begin with `{RERATE}`.", param="reference")
+    """A caller's reference; those of re-ratings and payments are made for these only."""
+    for reserved in (RERATE, PAYMENT):
+        if reference is not None and reference.startswith(reserved):
+            raise InvalidRequest(f"A reference cannot begin with `{reserved}`.", param="reference")
     return reference
 
 

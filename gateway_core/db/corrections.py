@@ -1,19 +1,25 @@
 """Refunds and adjustments: transactions of their own, which name what they correct; nothing is changed."""
 
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import Final
 
 import msgspec
 
 from gateway_core.db.book import Book, WalletPage
+from gateway_core.db.chain import Entry
 from gateway_core.db.session import Row, Session
 from gateway_core.db.tables import CORRECTIONS
 from plugin_sdk.errors import Conflict, InsufficientFunds, InvalidRequest, NotFound, Unprocessable
 
 RERATE: Final = "rerate:"  # how the references of re-ratings begin; nobody else's may
+PAYMENT: Final = "payment:"  # and those of payments from outside
 MOST: Final = 1_000_000_000 * 1_000_000_000  # nanos at once
 LONGEST: Final = 200  # characters of a reference
 LONGEST_REASON: Final = 1_000
+SELECT: Final = (
+    "SELECT id, kind, wallet_id, reference, generation_id, amount, reason, created_at FROM corrections"
+)
 
 
 class Correction(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,7 +62,7 @@ async def refund(
     """Give back a charge or a part of it, never more than is left of it; `team_id` None: whoever's it is."""
     checked(asked)
     wallet_id, charge = await _charged(session, generation_id, team_id)
-    book, page = await _opened(session, wallet_id)
+    book, page = await opened(session, wallet_id)
     if (earlier := await _earlier(session, page, asked)) is not None:
         return earlier
     left = charge - await _corrected(session, generation_id)
@@ -69,7 +75,7 @@ async def refund(
             reason="more_than_charged",
             extra={"left_nanos": left},
         )
-    return await _booked(book, page, asked, amount, now, session)
+    return await _corrects(book, page, asked, amount, now, session)
 
 
 async def adjust(
@@ -78,7 +84,7 @@ async def adjust(
     """Give credit or take it, never more than is available; of a charge, never give more than `most`."""
     checked(asked)
     amount = asked.nanos or 0
-    book, page = await _opened(session, wallet_id)
+    book, page = await opened(session, wallet_id)
     if (earlier := await _earlier(session, page, asked)) is not None:
         return earlier
     if page.available + amount < 0:
@@ -94,7 +100,7 @@ async def adjust(
                 f"{amount} nanos are more than the {left} that are left of {asked.generation_id}.",
                 reason="more_than_charged",
             )
-    return await _booked(book, page, asked, amount, now, session)
+    return await _corrects(book, page, asked, amount, now, session)
 
 
 def checked(asked: Asked) -> None:
@@ -126,7 +132,7 @@ async def _charged(session: Session, generation_id: str, team_id: str | None) ->
     return wallet_id, charge
 
 
-async def _opened(session: Session, wallet_id: str) -> tuple[Book, WalletPage]:
+async def opened(session: Session, wallet_id: str) -> tuple[Book, WalletPage]:
     """The wallet under its lock: what is read after this stays true to the end."""
     book = Book(session)
     await book.open([wallet_id])
@@ -139,21 +145,16 @@ async def _opened(session: Session, wallet_id: str) -> tuple[Book, WalletPage]:
 async def _earlier(session: Session, page: WalletPage, asked: Asked) -> Correction | None:
     """What this reference did before; Conflict where that was something else."""
     rows = await session.fetch(
-        "SELECT id, kind, wallet_id, reference, generation_id, amount, reason, created_at FROM corrections"
-        " WHERE wallet_id = ? AND reference = ?",
+        SELECT + " WHERE wallet_id = ? AND reference = ?",
         page.id,
         asked.reference,
     )
     if not rows:
         return None
-    found = _correction(rows[0], page.balance, made=False)
+    found = correction(rows[0], page.balance, made=False)
     same = (found.kind, found.generation_id, found.reason) == (asked.kind, asked.generation_id, asked.reason)
     if not same or asked.nanos not in (None, found.amount):
-        raise Conflict(
-            f"The reference `{asked.reference}` was used for another correction of this wallet.",
-            reason="reference_used",
-            param="reference",
-        )
+        raise used(asked.reference)
     return found
 
 
@@ -165,27 +166,43 @@ async def _corrected(session: Session, generation_id: str) -> int:
     return int(rows[0][0])
 
 
-async def _booked(
+async def _corrects(
     book: Book, page: WalletPage, asked: Asked, amount: int, now: int, session: Session
 ) -> Correction:
+    entries = [(f"wallet:{page.id}", amount), (asked.account, -amount)]
+    charge = asked.generation_id  # the charge of a generation has its id
+    return await booked(book, page, asked, entries, charge, now, session)
+
+
+async def booked(  # what is asked, what it moves, what it corrects
+    book: Book,
+    page: WalletPage,
+    asked: Asked,
+    entries: Sequence[Entry],
+    corrects: str | None,
+    now: int,
+    session: Session,
+) -> Correction:
+    """Book these entries under what is asked; the wallet gets what they say of it."""
+    amount = sum([moved for account, moved in entries if account == f"wallet:{page.id}"])
     found = transaction_id(asked.kind, page.id, asked.reference, asked.generation_id, amount, asked.reason)
     page.balance += amount
-    book.post(
-        found,
-        asked.kind,
-        page,
-        now,
-        [(f"wallet:{page.id}", amount), (asked.account, -amount)],
-        generation_id=asked.generation_id,
-        corrects=asked.generation_id,  # the charge of a generation has its id
-    )
+    book.post(found, asked.kind, page, now, entries, generation_id=asked.generation_id, corrects=corrects)
     await book.save()
     row = (found, asked.kind, page.id, asked.reference, asked.generation_id, amount, asked.reason, now)
-    await session.insert(CORRECTIONS, [row])
-    return _correction(row, page.balance, made=True)
+    if not await session.insert(CORRECTIONS, [row], "ON CONFLICT DO NOTHING"):
+        raise used(asked.reference)  # by another wallet, at this moment
+    return correction(row, page.balance, made=True)
 
 
-def _correction(row: Row, balance: int, *, made: bool) -> Correction:
+def used(reference: str) -> Conflict:
+    """The reference stands for something else already."""
+    message = f"The reference `{reference}` was used for something else."
+    return Conflict(message, reason="reference_used", param="reference")
+
+
+def correction(row: Row, balance: int, *, made: bool) -> Correction:
+    """A row of the table; `balance` is the wallet's after it, or now."""
     return Correction(
         transaction_id=row[0],
         kind=row[1],

@@ -150,7 +150,18 @@ RECORDS: Final = (
         "SELECT t.id, t.kind FROM ledger_transactions t LEFT JOIN corrections c ON c.id = t.id"
         " AND c.kind = t.kind AND c.wallet_id = t.wallet_id"
         " AND COALESCE(c.generation_id, '') = COALESCE(t.generation_id, '')"
-        " WHERE t.kind IN ('refund', 'adjustment') AND c.id IS NULL ORDER BY t.id",
+        " WHERE (t.kind IN ('refund', 'adjustment', 'reversal', 'reinstatement')"
+        " OR (t.kind = 'top_up' AND t.id LIKE 'C-%')) AND c.id IS NULL ORDER BY t.id",
+    ),
+    Query(
+        "2 payments", "ledger_transactions", "{1} nanos went back of the payment {0}, which was {2}",
+        "SELECT r.corrects, r.total, COALESCE(p.total, 0) FROM (SELECT t.corrects, SUM(e.amount) AS total"
+        "  FROM ledger_transactions t JOIN ledger_entries e ON e.transaction_id = t.id"
+        "  WHERE t.kind IN ('reversal', 'reinstatement') AND e.account LIKE 'top_up:%' GROUP BY t.corrects) r"
+        " LEFT JOIN (SELECT t.id, -SUM(e.amount) AS total FROM ledger_transactions t"
+        "  JOIN ledger_entries e ON e.transaction_id = t.id"
+        "  WHERE t.kind = 'top_up' AND e.account LIKE 'top_up:%' GROUP BY t.id) p ON p.id = r.corrects"
+        " WHERE r.total > COALESCE(p.total, 0) OR r.total < 0 ORDER BY r.corrects",
     ),
     Query(
         "2 corrections", "corrections", "correction {0} says {1} nanos, its transaction {2}",

@@ -18,6 +18,7 @@ from gateway_core.db.books import Books
 from gateway_core.db.connect import connect
 from gateway_core.db.generations import Generations
 from gateway_core.db.limits.setting import limit_key, limit_team, limits_in
+from gateway_core.db.payments import Payments
 from gateway_core.db.session import Store
 from gateway_core.db.top_up import top_up, wallet_id
 from gateway_core.db.url import open_store
@@ -183,6 +184,7 @@ class Stores:
         self.keys = Keys()
         self.generations = Generations()
         self.books = Books(self._opened)
+        self.payments = Payments(self._opened)
 
     @classmethod
     async def open(cls, url: str) -> Self:

@@ -19,6 +19,7 @@ from plugin_sdk.services import (
     UpstreamAnswer,
     WalletRecord,
 )
+from plugin_sdk.testing.payments import MemoryPayments
 
 
 class MemoryKeys:
@@ -265,6 +266,7 @@ class MemoryServices:
         self.generations = MemoryGenerations()
         self.upstreams = MemoryUpstreams()
         self.books = MemoryBooks()
+        self.payments = MemoryPayments()
         self.limits = MemoryLimits()
         self.key_admin = MemoryKeyAdmin()
         self.pepper = pepper
@@ -277,6 +279,7 @@ class MemoryServices:
             wallets=self.wallets,
             generations=self.generations,
             books=self.books,
+            payments=self.payments,
             limits=self.limits,
             key_admin=self.key_admin,
             clock=lambda: self.now,

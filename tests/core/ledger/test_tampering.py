@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from gateway_core.db.books import Books
+from gateway_core.db.payments import Payments
 from gateway_core.db.url import open_store, sqlite_path
 from gateway_core.ledger import verify
-from tests.core.ledger.books import TEAM, USD, changed, fund, held, line, opened, settlement
+from tests.core.ledger.books import TEAM, USD, changed, fund, held, line, opened, settlement, tamper
 
 # What says how much, to whom, for what or in which order; the key of each table first.
 COLUMNS = {
@@ -52,6 +53,12 @@ async def books(url: str) -> str:
     await made.refund(TEAM, charged[0].generation.id, nanos=60, reason="a part", reference="one")
     await made.refund(TEAM, charged[1].generation.id, reason="all of it")
     await made.adjust(TEAM, nanos=-5, reason="too much was given", reference="two")
+    tamper(url, "INSERT INTO teams (id, name, created_at) VALUES (?, ?, 1)", TEAM, TEAM)
+    payments = Payments(lambda: store)
+    await payments.credit(TEAM, source="acme", reference="p", nanos=105, fee=5, reason="paid")
+    for name, nanos in (("r1", 21), ("r2", 42)):
+        await payments.reverse(source="acme", payment="p", reference=name, nanos=nanos, reason="returned")
+    await payments.reinstate(source="acme", reversal="r1", reference="u1", reason="it came after all")
     await store.close()
     assert await verify(url) == []
     return url
