@@ -1,7 +1,7 @@
 """What a hook is handed. Frozen: the core moves the request on, a hook returns a value."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -9,6 +9,7 @@ from plugin_sdk.money import Hold, Nanos, PriceCard
 from plugin_sdk.protocol import RequestView
 
 KeyMode = Literal["live", "test", "management"]
+LEDGER_WRITE: Final = "ledger:write"  # the scope of an operator's key
 
 
 class Credentials(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +27,15 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     kid: str
     mode: KeyMode = "live"
     scopes: frozenset[str] = frozenset()
+
+    @property
+    def operator(self) -> bool:
+        """Whether it may move the credit of any team.
+
+        The scope counts on a management key only: those are made by the command line alone, while a team's
+        own managers give scopes to its ordinary keys.
+        """
+        return self.mode == "management" and LEDGER_WRITE in self.scopes
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,13 +1,14 @@
 """`gateway teams`, `keys` and `wallet`: who may call, and what they may spend."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from gateway_core.cli.group import Options, Refused
 from gateway_core.cli.values import Usd, usd
-from plugin_sdk.context import KeyMode
+from plugin_sdk.context import LEDGER_WRITE, KeyMode
 from plugin_sdk.money import Nanos
 
 _LONGEST_NAME = 200
@@ -44,15 +45,23 @@ def create_team(options: Options, name: str) -> None:
 @click.option("--name", default="", metavar="TEXT", help="A name for people to know it by.")
 @click.option("--test", is_flag=True, help="A key for simulated models only, paid with simulated credit.")
 @click.option("--management", is_flag=True, help="A key for management routes; it cannot run models.")
+@click.option("--operator", is_flag=True, help="A management key that may move the credit of every team.")
 @click.pass_obj
-def create_key(options: Options, team: str, name: str, test: bool, management: bool) -> None:  # noqa: FBT001  # click
+def create_key(
+    options: Options,
+    team: str,
+    name: str,
+    test: bool,  # noqa: FBT001  # click's way
+    management: bool,  # noqa: FBT001
+    operator: bool,  # noqa: FBT001
+) -> None:
     """Create a key and print it, this once: only a hash of it is kept."""
-    if test and management:
-        raise click.UsageError("give --test or --management, not both")
+    if test and (management or operator):
+        raise click.UsageError("a test key is for simulated models only: give --test alone")
     if len(name) > _LONGEST_NAME:
         raise click.UsageError(f"a key's name has at most {_LONGEST_NAME} characters")
-    mode: KeyMode = "test" if test else "management" if management else "live"
-    asyncio.run(_create_key(options, team, name, mode))
+    mode: KeyMode = "test" if test else "management" if management or operator else "live"
+    asyncio.run(_create_key(options, team, name, mode, [LEDGER_WRITE] if operator else []))
 
 
 @keys.command("revoke")
@@ -66,11 +75,12 @@ def revoke_key(options: Options, key: str) -> None:
 @wallet.command("top-up")
 @_team
 @click.option("--usd", "nanos", type=Usd(), required=True, help="How much, as 10 or 10.50.")
+@click.option("--reference", metavar="TEXT", help="Booked once only; without one, every call books anew.")
 @click.option("--test", is_flag=True, help="The team's simulated credit.")
 @click.pass_obj
-def top_up(options: Options, team: str, nanos: Nanos, test: bool) -> None:  # noqa: FBT001  # click's way
+def top_up(options: Options, team: str, nanos: Nanos, reference: str | None, test: bool) -> None:  # noqa: FBT001  # click's way
     """Add credit to a team's wallet; the first top-up makes it."""
-    asyncio.run(_top_up(options, team, nanos, "test" if test else "live"))
+    asyncio.run(_top_up(options, team, nanos, reference, "test" if test else "live"))
 
 
 @wallet.command("show")
@@ -92,7 +102,9 @@ async def _create_team(options: Options, name: str) -> None:
     options.say({"id": team.id, "name": team.name}, f"created team {team.name} ({team.id})")
 
 
-async def _create_key(options: Options, team_name: str, name: str, mode: KeyMode) -> None:
+async def _create_key(
+    options: Options, team_name: str, name: str, mode: KeyMode, scopes: Sequence[str]
+) -> None:
     from gateway_core.cli.database import opened, team
     from gateway_core.host.snapshot import build
 
@@ -100,19 +112,26 @@ async def _create_key(options: Options, team_name: str, name: str, mode: KeyMode
     async with opened(snapshot.config.gateway) as stores:
         owner = await team(stores, team_name)
         pepper = snapshot.config.pepper()
-        made = await mint(stores, owner.id, mode, name, snapshot.key_prefix, pepper)
-    found = {**made, "team": owner.name, "team_id": owner.id}
+        made = await mint(stores, owner.id, mode, name, snapshot.key_prefix, pepper, scopes)
+    found = {**made, "scopes": list(scopes), "team": owner.name, "team_id": owner.id}
     options.say(found, f"{made['key']}\n\nThis is the only time it is shown. Its kid is {made['kid']}.")
 
 
-async def mint(
-    stores: Any, team_id: str, mode: KeyMode, name: str, prefix: str, pepper: bytes
+async def mint(  # whose, of which kind, and how it is made
+    stores: Any,
+    team_id: str,
+    mode: KeyMode,
+    name: str,
+    prefix: str,
+    pepper: bytes,
+    scopes: Sequence[str] = (),
 ) -> dict[str, str]:
     """A new key, stored; what there is to say of it, its text included."""
     from plugin_sdk import keys as form
 
     text, parts = form.mint(mode, prefix)
-    record = await stores.create_key(team_id, mode, name, parts.kid, form.hashed(parts.secret, pepper))
+    digest = form.hashed(parts.secret, pepper)
+    record = await stores.create_key(team_id, mode, name, parts.kid, digest, scopes)
     return {"key": text, "id": record.id, "kid": parts.kid, "mode": mode, "name": name}
 
 
@@ -139,21 +158,34 @@ async def _revoke_key(options: Options, given: str) -> None:
     options.say({"kid": kid, "status": "revoked"}, f"revoked {kid}")
 
 
-async def _top_up(options: Options, team_name: str, nanos: Nanos, kind: str) -> None:
+async def _top_up(options: Options, team_name: str, nanos: Nanos, reference: str | None, kind: str) -> None:
     from gateway_core.cli.database import opened, team
+    from gateway_core.ids import Ids
+    from plugin_sdk.errors import GatewayError
 
     async with opened(gateway_of(options)) as stores:
         owner = await team(stores, team_name)
         source = "simulated" if kind == "test" else "operator"
-        found = await stores.top_up(owner.id, kind, nanos, source)
+        try:
+            made = await stores.payments.credit(
+                owner.id, source=source, reference=reference or Ids().new(), nanos=nanos, kind=kind,
+                reason="top-up",
+            )  # fmt: skip
+        except GatewayError as error:
+            raise Refused(error.message) from error
+        found = await stores.show_wallet(owner.id, kind)
     shown = {
         "team": owner.name,
-        "wallet": found.id,
-        "added_nanos": nanos,
-        "balance_nanos": found.balance,
-        "available_nanos": found.available,
+        "wallet": made["wallet"],
+        "added_nanos": nanos if made["booked"] else 0,
+        "balance_nanos": made["balance_nanos"],
+        "available_nanos": 0 if found is None else found.available,
+        "transaction": made["transaction"],
+        "reference": made["reference"],
+        "booked": made["booked"],
     }
-    options.say(shown, f"added {usd(nanos)}; {owner.name} has {usd(found.balance)}")
+    done = f"added {usd(nanos)}" if made["booked"] else "this was booked before; nothing was added now"
+    options.say(shown, f"{done}; {owner.name} has {usd(made['balance_nanos'])}")
 
 
 async def _show(options: Options, team_name: str, kind: str) -> None:

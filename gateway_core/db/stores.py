@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from typing import Any, Final, Protocol, Self
 
@@ -208,9 +208,11 @@ class Stores:
         row = await models.Team.get_or_none(name=name)
         return None if row is None else TeamRecord(id=row.id, name=row.name, created_at=row.created_at)
 
-    async def create_key(self, team_id: str, mode: KeyMode, name: str, kid: str, digest: str) -> KeyRecord:
+    async def create_key(
+        self, team_id: str, mode: KeyMode, name: str, kid: str, digest: str, scopes: Sequence[str] = ()
+    ) -> KeyRecord:
         """Store a new key; `digest` is the HMAC of its secret."""
-        return await self.keys.create(team_id, mode, name, kid, digest)
+        return await self.keys.create(team_id, mode, name, kid, digest, scopes=json.dumps(list(scopes)))
 
     async def revoke_key(self, kid: str) -> bool:
         """End a key for good; False if there is none of this kid."""

@@ -162,6 +162,33 @@ def test_top_ups_add_up_to_the_nano_dollar(run: Run, team: str) -> None:
     )
 
 
+def test_a_top_up_with_a_reference_is_booked_once(run: Run, team: str) -> None:
+    words = ["wallet", "top-up", "--team", team, "--reference", "invoice 7"]
+    first = found(run(*words, "--usd", "10", "--json"))
+    again = found(run(*words, "--usd", "10", "--json"))
+    assert (first["booked"], first["added_nanos"], again["booked"], again["added_nanos"]) == (
+        True,
+        10_000_000_000,
+        False,
+        0,
+    )
+    assert again["balance_nanos"] == first["balance_nanos"] == 10_000_000_000
+    refused = run(*words, "--usd", "11")
+    assert (refused.exit_code, "was used for something else" in refused.stderr) == (1, True)
+    assert "nothing was added now" in run(*words, "--usd", "10").stdout
+
+
+def test_an_operators_key_is_a_management_key_with_a_scope(run: Run, team: str) -> None:
+    made = found(run("keys", "create", "--team", team, "--operator", "--json"))
+    assert (made["mode"], made["scopes"]) == ("management", ["ledger:write"])
+    assert found(run("keys", "create", "--team", team, "--management", "--json"))["scopes"] == []
+    assert rows("SELECT mode, scopes FROM keys ORDER BY scopes") == [
+        ("management", '["ledger:write"]'),
+        ("management", "[]"),
+    ]
+    assert run("keys", "create", "--team", team, "--operator", "--test").exit_code == 2
+
+
 def test_simulated_credit_is_a_wallet_of_its_own(run: Run, team: str) -> None:
     run("wallet", "top-up", "--team", team, "--usd", "7", "--test")
     run("wallet", "top-up", "--team", team, "--usd", "2")
