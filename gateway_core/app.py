@@ -21,6 +21,7 @@ from gateway_core.ledger import Ledger
 from gateway_core.observe.log import Log, configure
 from gateway_core.pipeline.asking import ask
 from gateway_core.pipeline.lane import Lane
+from gateway_core.pipeline.prices import Prices
 from gateway_core.pipeline.runtime import Runtime
 from gateway_core.upstream import Upstream
 from plugin_sdk.services import Services
@@ -118,6 +119,7 @@ class Gateway:
             pepper=snapshot.config.pepper(),
             models=lambda: snapshot.models,
             ask=partial(ask, self._runtime.upstream, snapshot),
+            prices=Prices(snapshot, self._runtime.ids.generation),
         )
         for call in snapshot.hooks.startup:
             await call(services)

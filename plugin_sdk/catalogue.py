@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from plugin_sdk.money import TOKENS
-from plugin_sdk.price_rules import DAY, STANDARD, Condition, Op, Price, Window
+from plugin_sdk.price_rules import DAY, DAYS, STANDARD, Condition, Op, Price, Window
 
 
 def _decimal(value: Any) -> Decimal:
@@ -56,6 +56,7 @@ def _minute(value: Any) -> int:
 
 Moment = Annotated[datetime, BeforeValidator(_moment)]
 Minute = Annotated[int, BeforeValidator(_minute)]
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
 
 class PriceCondition(BaseModel):
@@ -81,13 +82,20 @@ class PriceCondition(BaseModel):
 
 
 class PriceWindow(BaseModel):
-    """Another price for a part of each day, UTC."""
+    """Another price for a part of the day, UTC, on some days of the week or on every one."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     start: Minute
     end: Minute
     usd: Usd
+    days: tuple[Day, ...] = ()
+
+    @property
+    def window(self) -> Window:
+        """The window as charges are made by it."""
+        days = tuple(sorted({DAYS.index(day) for day in self.days}))
+        return Window(self.start, self.end, self.usd, days)
 
 
 class PriceRule(BaseModel):
@@ -118,7 +126,7 @@ class PriceRule(BaseModel):
             conditions=tuple(Condition(one.path, one.op, one.value, one.or_group) for one in self.when),
             since=_milliseconds(self.effective_from),
             until=_milliseconds(self.effective_to),
-            windows=tuple(Window(one.start, one.end, one.usd) for one in self.windows),
+            windows=tuple(one.window for one in self.windows),
             included=self.included,
         )
 

@@ -73,6 +73,11 @@ class PriceCard(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """Whether no charge by it depends on any terms."""
         return len(self.rates) == len(self.prices)
 
+    @cached_property
+    def dated(self) -> bool:
+        """Whether some of its rules begin or end."""
+        return any(price.since is not None or price.until is not None for price in self.prices)
+
     def _dearest_of(self, plan: str) -> tuple[int, int, int]:
         into, out, flat, total = 0, 0, 0, 0
         for meter, rules in self.by_meter.items():
@@ -106,6 +111,13 @@ class PriceCard(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         uneven = {price.meter for price in self.prices if not even(price)}
         lines = [meter for meter in {*self.by_meter, *ROLL_UP} if not uneven.isdisjoint(priced_as(meter))]
         return -(-len(lines) // 2)
+
+    def takes(self, meter: str) -> bool:
+        """Whether there is a rule for a meter, after roll-up, whenever and for whomever it holds."""
+        at: str | None = meter
+        while at is not None and at not in self.by_meter:
+            at = ROLL_UP.get(at)
+        return at is not None
 
     def rule(self, meter: str, terms: Terms = PLAIN, usage: Usage | None = None) -> tuple[Rate, bool] | None:
         """(the rate that takes this meter, whether it fell through a hole between conditions).

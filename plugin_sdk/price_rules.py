@@ -21,6 +21,8 @@ Op = Literal[
     "eq", "ne", "lt", "lte", "gt", "gte", "in", "not_in", "exists", "not_exists", "starts_with", "regex"
 ]
 DAY: Final = 24 * 60  # minutes
+DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_EPOCH: Final = DAYS.index("thu")  # the day on which time begins
 
 
 class Condition(msgspec.Struct, frozen=True):
@@ -35,12 +37,25 @@ class Condition(msgspec.Struct, frozen=True):
     or_group: int | None = None
 
 
-class Window(msgspec.Struct, frozen=True):
-    """Another price for a part of each day; `start` and `end` in minutes of the day, UTC."""
+class Window(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Another price for a part of the day; `start` and `end` in minutes of the day, UTC.
+
+    `days` counts from Monday, 0; none means every day. A window over midnight is of the day it starts on.
+    """
 
     start: int
     end: int
     usd: Decimal
+    days: tuple[int, ...] = ()
+
+    def holds(self, at: int) -> bool:
+        """Whether a time is in it."""
+        day, minute = divmod(at // 60_000, DAY)
+        if self.start >= self.end and minute < self.end:
+            day -= 1
+        elif not self.start <= minute < (self.end if self.start < self.end else DAY):
+            return False
+        return not self.days or (day + _EPOCH) % 7 in self.days
 
 
 class Price(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -143,16 +158,7 @@ def even(rule: Price) -> bool:
 
 def usd_at(rule: Price, at: int) -> Decimal:
     """The price at a time: its own, or that of the window which holds it."""
-    minute = at // 60_000 % DAY
-    for window in rule.windows:
-        inside = (
-            window.start <= minute < window.end
-            if window.start < window.end
-            else minute >= window.start or minute < window.end
-        )
-        if inside:
-            return window.usd
-    return rule.usd
+    return next((window.usd for window in rule.windows if window.holds(at)), rule.usd)
 
 
 def _rank(rule: Price, terms: Terms, usage: Mapping[str, Any]) -> tuple[int, ...] | None:

@@ -40,6 +40,10 @@ class ProviderConfig(PluginConfig):
     models: tuple[ModelEntry, ...] = Field(
         default=(), description="models beside those that it comes with, or instead of one of the same id"
     )
+    without: tuple[str, ...] = Field(
+        default=(),
+        description="models that it comes with and that are not offered, each a pattern as `acme/*`",
+    )
     speaks: tuple[str, ...] = Field(
         default=(),
         description="protocol ids; each replaces what the plugin speaks for the operation of that protocol",

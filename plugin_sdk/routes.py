@@ -24,7 +24,7 @@ class PlatformRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PlatformResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """Its answer; `body` is rendered as JSON."""
+    """Its answer; `body` is rendered as JSON, a msgspec.Raw in it as it is."""
 
     status: int = 200
     body: Any = None

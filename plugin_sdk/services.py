@@ -5,9 +5,11 @@ from typing import Any, Protocol
 
 import msgspec
 
-from plugin_sdk.context import KeyMode
+from plugin_sdk.context import Endpoint, KeyMode, Principal
 from plugin_sdk.limits import Limits, LimitStore
-from plugin_sdk.money import Hold, Nanos
+from plugin_sdk.modality import Operation
+from plugin_sdk.money import Charge, Hold, Nanos, Usage
+from plugin_sdk.price_rules import Terms
 
 
 class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -221,6 +223,32 @@ class Ask(Protocol):
         """
 
 
+class Quote(msgspec.Struct, frozen=True, kw_only=True):
+    """What a usage costs, and the JSON of it as clients see it (contract, section 4.2)."""
+
+    charge: Charge
+    pricing: msgspec.Raw
+
+
+class Prices(Protocol):
+    """What the running configuration offers, and what it costs."""
+
+    def endpoints(self) -> Sequence[Endpoint]:
+        """All that can be asked, in the order of the file."""
+
+    def find(self, model: str, operation: str) -> Sequence[Endpoint]:
+        """The endpoints of a model, by its id or an alias; raises what a request for it would."""
+
+    def operation(self, word: str) -> Operation | None:
+        """An operation by its own name, or by the path or the name of a client route."""
+
+    async def quote(self, principal: Principal, endpoint: Endpoint, usage: Usage, terms: Terms) -> Quote:
+        """What the caller would be charged: by the endpoint's card, then by the `price` policies.
+
+        InvalidRequest for what no ledger can hold, or a negative quantity.
+        """
+
+
 class Services(msgspec.Struct, frozen=True, kw_only=True):
     """`clock` gives the wall time in ms since 1970; `pepper` is KEY_PEPPER; `models` the catalogue's rows."""
 
@@ -235,3 +263,4 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     pepper: bytes
     models: Callable[[], Sequence[Mapping[str, Any]]]
     ask: Ask
+    prices: Prices

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from fnmatch import fnmatchcase
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
@@ -13,31 +14,40 @@ import msgspec
 from gateway_core.config.load import validated
 from gateway_core.config.problems import Problems
 from gateway_core.config.tree import parse
+from gateway_core.config.words import nearest
 from gateway_core.host.manager import Loaded
 from plugin_sdk.catalogue import Catalogue, ModelEntry, check_names
 from plugin_sdk.money import Price, PriceCard
 from plugin_sdk.provider import Provider
 
 
-def entries(provider: Provider[Any], loaded: Loaded, problems: Problems) -> tuple[ModelEntry, ...]:
-    """The provider's models: those it ships, with what the operator changed, then the operator's own."""
-    models = {entry.id: entry for entry in _shipped(provider, problems)}
+def entries(
+    provider: Provider[Any], loaded: Loaded, problems: Problems
+) -> tuple[tuple[ModelEntry, str], ...]:
+    """(model, place): what the provider ships, with what the operator changed, then the operator's own."""
+    shipped, file = _shipped(provider, problems)
+    models = {entry.id: (entry, file) for entry in _kept(shipped, provider, loaded, problems)}
     own: Sequence[ModelEntry] = provider.config.models
     try:
         check_names(own)
-        for entry in own:
+        for at, entry in enumerate(own):
             base = models.get(entry.id)
-            models[entry.id] = entry if base is None else _over(base, entry)
-        check_names(tuple(models.values()))
+            merged = entry if base is None else _over(base[0], entry)
+            models[entry.id] = merged, str(loaded.place(provider.name, ("models", at)))
+        check_names([entry for entry, _ in models.values()])
     except ValueError as error:
         loaded.complain(problems, provider.name, ("models",), str(error))
         return ()
     return tuple(models.values())
 
 
-def price_card(entry: ModelEntry) -> PriceCard:
-    """The card of an entry. Its id is a hash of its content: the same card has the same id everywhere."""
-    prices = tuple(sorted(entry.prices, key=lambda price: (price.meter, price.plan, -price.priority)))
+def price_card(entry: ModelEntry, at: int) -> PriceCard:
+    """The card of an entry, without the rules that are over for good.
+
+    Its id is a hash of its content: the same card has the same id everywhere.
+    """
+    left = [price for price in entry.prices if price.until is None or at < price.until]
+    prices = tuple(sorted(left, key=lambda price: (price.meter, price.plan, -price.priority)))
     return PriceCard(id=card_id(prices, free=entry.free), prices=prices, free=entry.free)
 
 
@@ -52,7 +62,9 @@ def _rule(price: Price) -> list[Any]:
     rule: list[Any] = [price.meter, _canonical(price.usd), price.per]
     if price.plain and price.priority == 100:
         return rule
-    windows = [[one.start, one.end, _canonical(one.usd)] for one in price.windows]
+    windows = [
+        [one.start, one.end, _canonical(one.usd), *([one.days] if one.days else [])] for one in price.windows
+    ]
     conditions = [[one.path, one.op, one.value, one.or_group] for one in price.conditions]
     return [
         *rule,
@@ -77,16 +89,30 @@ def _over(base: ModelEntry, entry: ModelEntry) -> ModelEntry:
     return base.model_copy(update={name: getattr(entry, name) for name in entry.model_fields_set})
 
 
-def _shipped(provider: Provider[Any], problems: Problems) -> tuple[ModelEntry, ...]:
-    """The entries of the catalogue beside the plugin's own module; none where there is no such file."""
+def _kept(
+    shipped: Sequence[ModelEntry], provider: Provider[Any], loaded: Loaded, problems: Problems
+) -> list[ModelEntry]:
+    """Without those that the operator leaves out."""
+    left = list(shipped)
+    for at, pattern in enumerate(provider.config.without):
+        kept = [entry for entry in left if not fnmatchcase(entry.id, pattern)]
+        if len(kept) == len(left):
+            what = f"no model it ships is called `{pattern}`{nearest(pattern, [one.id for one in shipped])}"
+            loaded.complain(problems, provider.name, ("without", at), what)
+        left = kept
+    return left
+
+
+def _shipped(provider: Provider[Any], problems: Problems) -> tuple[tuple[ModelEntry, ...], str]:
+    """The catalogue beside the plugin's own module, and its file's name; nothing where there is none."""
     kind = type(provider)
     found = _beside(kind.__module__, kind.catalogue)
     if found is None:
-        return ()
+        return (), ""
     text, name = found
     tree = parse(text, name, problems)
     catalogue = None if tree is None else validated(Catalogue, tree, (), problems)
-    return catalogue.models if isinstance(catalogue, Catalogue) else ()
+    return (catalogue.models if isinstance(catalogue, Catalogue) else ()), name
 
 
 def _beside(module: str, name: str) -> tuple[str, str] | None:

@@ -1,6 +1,6 @@
 """Which models can be asked for what, where, and at which price."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any, Final
 
@@ -29,21 +29,59 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
     operations: tuple[str, ...]
 
 
+class Offer(msgspec.Struct, frozen=True, kw_only=True):
+    """One endpoint as its own provider speaks it; `lacks` are the meters for which it is not offered."""
+
+    endpoint: Endpoint
+    entry: ModelEntry
+    place: str  # where the entry stands
+    lacks: tuple[str, ...] = ()
+
+
 class Offered(msgspec.Struct, frozen=True, kw_only=True):
     """The catalogue, ready to be asked. A name is a model's id or one of its aliases."""
 
     endpoints: Mapping[tuple[str, str], tuple[Endpoint, ...]]  # (name, protocol of the client)
+    named: Mapping[tuple[str, str], tuple[Endpoint, ...]]  # (name, operation)
+    offers: tuple[Offer, ...]  # priced or not, in the order of the file
     unpriced: frozenset[tuple[str, str]]
+    dated: frozenset[str]  # names with prices that begin or end
     names: frozenset[str]
     listings: tuple[Listing, ...]
     spoken: Mapping[str, tuple[str, ...]] = {}  # provider -> the protocols that it speaks
     warnings: tuple[str, ...] = ()
 
 
-def offer(registry: Registry, loaded: Loaded, problems: Problems) -> Offered:
-    """Every endpoint of every provider, in YAML order. One that lacks a price it needs is set aside."""
-    endpoints: dict[tuple[str, str], list[Endpoint]] = {}
-    unpriced: dict[tuple[str, str], None] = {}
+class _Shelf:
+    """Takes offers one by one, and files them under everything they are looked up by."""
+
+    def __init__(self) -> None:
+        self.endpoints: dict[tuple[str, str], list[Endpoint]] = {}
+        self.named: dict[tuple[str, str], list[Endpoint]] = {}
+        self.offers: list[Offer] = []
+        self.unpriced: dict[tuple[str, str], None] = {}
+
+    def put(self, offer: Offer, clients: Iterable[tuple[str, Endpoint]]) -> None:
+        """Under each of its model's names; one that lacks a price is set aside."""
+        self.offers.append(offer)
+        operation = offer.endpoint.operation
+        names = (offer.entry.id, *offer.entry.aliases)
+        if offer.lacks:
+            self.unpriced.update(dict.fromkeys((name, operation) for name in names))
+            return
+        for name in names:
+            self.named.setdefault((name, operation), []).append(offer.endpoint)
+        for client, best in clients:
+            for name in names:
+                self.endpoints.setdefault((name, client), []).append(best)
+
+
+def offer(registry: Registry, loaded: Loaded, problems: Problems, at: int) -> Offered:
+    """Every endpoint of every provider, in YAML order. One that lacks a price it needs is set aside.
+
+    `at` is the time: prices that ended before are left out.
+    """
+    shelf = _Shelf()
     names: set[str] = set()
     listings: list[Listing] = []
     warnings: list[str] = []
@@ -57,28 +95,33 @@ def offer(registry: Registry, loaded: Loaded, problems: Problems) -> Offered:
                 f"plugins.{provider.name}: nothing it speaks is enabled; its models are not offered"
             )
         _check_own(provider, speaks, registry, loaded, problems)
-        for entry in models:
+        for entry, place in models:
             names.update((entry.id, *entry.aliases))
-            priced = []
-            for endpoint in _endpoints(provider, entry, speaks, registry):
-                names_of = (entry.id, *entry.aliases)
-                if not _can_price(endpoint.card, registry.operations[endpoint.operation], provider):
-                    unpriced.update(dict.fromkeys((name, endpoint.operation) for name in names_of))
-                    continue
-                priced.append(endpoint.operation)
-                for client, best in _for_clients(endpoint, speaks[endpoint.operation], registry):
-                    for name in names_of:
-                        endpoints.setdefault((name, client), []).append(best)
-            lacks = any((entry.id, operation) in unpriced for operation in speaks)
+            offers = [
+                Offer(
+                    endpoint=endpoint,
+                    entry=entry,
+                    place=place,
+                    lacks=_lacks(endpoint.card, registry.operations[endpoint.operation], provider),
+                )
+                for endpoint in _endpoints(provider, entry, speaks, registry, at)
+            ]
+            for one in offers:
+                shelf.put(one, _for_clients(one.endpoint, speaks[one.endpoint.operation], registry))
+            priced = tuple(one.endpoint.operation for one in offers if not one.lacks)
+            lacks = any(one.lacks for one in offers)
             if lacks and not any(registry.operations[operation].meters for operation in priced):
                 warnings.append(
                     f"plugins.{provider.name}: model {entry.id} has no price; calling it is a 402"
                 )
             elif priced:
-                listings.append(Listing(provider=provider.name, entry=entry, operations=tuple(priced)))
+                listings.append(Listing(provider=provider.name, entry=entry, operations=priced))
     return Offered(
-        endpoints={key: tuple(found) for key, found in endpoints.items()},
-        unpriced=frozenset(unpriced),
+        endpoints={key: tuple(found) for key, found in shelf.endpoints.items()},
+        named={key: tuple(found) for key, found in shelf.named.items()},
+        offers=tuple(shelf.offers),
+        unpriced=frozenset(shelf.unpriced),
+        dated=frozenset(name for (name, _), found in shelf.named.items() for one in found if one.card.dated),
         names=frozenset(names),
         listings=tuple(listings),
         spoken=spoken,
@@ -121,9 +164,13 @@ def _for_clients(
 
 
 def _endpoints(
-    provider: Provider[Any], entry: ModelEntry, speaks: Mapping[str, tuple[str, ...]], registry: Registry
+    provider: Provider[Any],
+    entry: ModelEntry,
+    speaks: Mapping[str, tuple[str, ...]],
+    registry: Registry,
+    at: int,
 ) -> Iterator[Endpoint]:
-    priced = price_card(entry)
+    priced = price_card(entry, at)
     for operation, protocols in speaks.items():
         if operation not in registry.operations:
             continue
@@ -146,11 +193,12 @@ def _endpoints(
         )
 
 
-def _can_price(card: PriceCard, operation: Operation, provider: Provider[Any]) -> bool:
-    """Whether the card takes every meter without which the operation is refused, after roll-up."""
+def _lacks(card: PriceCard, operation: Operation, provider: Provider[Any]) -> tuple[str, ...]:
+    """The meters without a price, after roll-up, without which the operation is refused."""
     if card.free or provider.config.unpriced == "allow":
-        return True
-    return bool(card.prices) and all(card.rule(meter) is not None for meter in operation.needs)
+        return ()
+    wanted = operation.needs or (operation.meters if not card.prices else frozenset())
+    return tuple(sorted(meter for meter in wanted if not card.takes(meter)))
 
 
 def _check_own(

@@ -26,9 +26,11 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     plugins: tuple[Plugin[Any], ...]
     blocks: Mapping[str, PluginBlock]
 
-    def place(self, name: str) -> Place:
-        """Where a plugin's name stands in the file."""
-        return self.blocks[name].place if name in self.blocks else NOWHERE
+    def place(self, name: str, inside: Path = ()) -> Place:
+        """Where a plugin's name stands in the file, or one of its options."""
+        if (block := self.blocks.get(name)) is None:
+            return NOWHERE  # a provider that another plugin brought
+        return block.options.find(inside)[0].place if inside else block.place
 
     def complain(self, problems: Problems, name: str, inside: Path, what: str) -> None:
         """Note a problem with one of a plugin's options, at its line."""

@@ -15,10 +15,12 @@ from gateway_core.host.endpoints import Offered, offer
 from gateway_core.host.manager import Loaded, load_plugins
 from gateway_core.host.registry import register
 from gateway_core.host.rows import ModelRow, rows
+from gateway_core.ids import wall_clock
 from plugin_sdk.context import Endpoint
 from plugin_sdk.keys import DEFAULT_PREFIX
 from plugin_sdk.modality import Operation, Route
 from plugin_sdk.plugin import Plugin
+from plugin_sdk.price_rules import Terms
 from plugin_sdk.protocol import Protocol, UpstreamProtocol
 from plugin_sdk.provider import Provider
 from plugin_sdk.routes import PlatformRoute
@@ -58,6 +60,14 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
         """Whether it could be asked for that, had it a price."""
         return (model, operation) in self.offered.unpriced
 
+    def in_force(self, endpoint: Endpoint, at: int) -> bool:
+        """Whether the prices that the operation needs hold at a time: some begin or end."""
+        if not endpoint.card.dated or self.providers[endpoint.provider].config.unpriced == "allow":
+            return True
+        terms = Terms(at=at)
+        needs = self.operations[endpoint.operation].needs
+        return all(endpoint.card.rule(meter, terms) is not None for meter in needs)
+
     def knows(self, model: str) -> bool:
         """Whether any provider has this model, for whatever operation."""
         return model in self.offered.names
@@ -89,7 +99,7 @@ def build(source: Path | str | Mapping[str, Any] | GatewayConfig | None = None) 
     problems = Problems()
     loaded = load_plugins(config, problems)
     registry = register(loaded, problems)
-    offered = offer(registry, loaded, problems)
+    offered = offer(registry, loaded, problems, wall_clock())
     providers = registry.providers
     base_urls = {name: _base_url(one, problems, loaded) for name, one in providers.items()}
     transports = {name: own for name, one in providers.items() if (own := one.transport()) is not None}

@@ -1,9 +1,10 @@
 """Platform routes: everything beside the pipeline, the core's own and the plugins', behind one Quart view."""
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any, Final
+
+import msgspec
 
 from gateway_core.host.dispatch import first
 from gateway_core.host.snapshot import Snapshot
@@ -154,4 +155,4 @@ def _error(route: PlatformRoute | None, error: GatewayError, runtime: Runtime) -
 
 def _json(body: Any) -> bytes:
     """Platform bodies are read by people: two spaces (contract, section 0)."""
-    return json.dumps(body, indent=2, ensure_ascii=False, default=str).encode() + b"\n"
+    return msgspec.json.format(msgspec.json.encode(body, enc_hook=str), indent=2) + b"\n"

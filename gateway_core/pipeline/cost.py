@@ -4,20 +4,17 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
-import msgspec
-
 from gateway_core.pipeline.exchange import Exchange
-from gateway_core.pipeline.pricing import by_card, priced, pricing_lines, pricing_object
-from plugin_sdk.context import Attempt, Endpoint
+from gateway_core.pipeline.pricing import quoted, shown
+from plugin_sdk.context import Endpoint
 from plugin_sdk.errors import InvalidRequest
-from plugin_sdk.money import NANOS_PER_USD, Nanos, Usage
+from plugin_sdk.money import NANOS_PER_USD, Charge, Nanos, Usage
 from plugin_sdk.price_rules import Terms
 
 MAX_COST: Final = "x-gateway-max-cost"
 DRY_RUN: Final = "x-gateway-dry-run"
 # Output tokens of an answer of ordinary length, where its limit allows as much.
 EXPECTED_OUTPUT: Final = 512
-_decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 class Estimated(Exception):
@@ -60,6 +57,7 @@ async def estimate(exchange: Exchange, limits: Sequence[tuple[Endpoint, int]]) -
     if view is None:
         raise RuntimeError("an estimate needs a request")
     found: list[dict[str, Any]] = []
+    made: list[dict[str, Charge]] = []
     for endpoint, limit in limits:
         likely = min(limit, EXPECTED_OUTPUT)
         costs = {
@@ -69,13 +67,15 @@ async def estimate(exchange: Exchange, limits: Sequence[tuple[Endpoint, int]]) -
             ),
             "maximum": await _price(exchange, endpoint, _usage(view.input_estimate, view.choices * limit)),
         }
-        found.append({"provider": endpoint.provider, "upstream_model": endpoint.upstream_model, **costs})
+        made.append(costs)
+        about = {"provider": endpoint.provider, "upstream_model": endpoint.upstream_model}
+        found.append({**about, **{name: shown(cost) for name, cost in costs.items()}})
     return {
         "object": "cost_estimate",
         "model": view.model,
         "currency": "USD",
         **{
-            f"{name}_nanos": pick(one[name]["total_nanos"] for one in found)
+            f"{name}_nanos": pick(costs[name].total for costs in made)
             for name, pick in (("minimum", min), ("expected", min), ("maximum", max))
         },
         "endpoints": found,
@@ -86,12 +86,9 @@ def _usage(input_tokens: int, output_tokens: int) -> Usage:
     return {"input_text_tokens": input_tokens, "output_text_tokens": output_tokens}
 
 
-async def _price(exchange: Exchange, endpoint: Endpoint, usage: Usage) -> dict[str, Any]:
+async def _price(exchange: Exchange, endpoint: Endpoint, usage: Usage) -> Charge:
     view, ctx = exchange.view, exchange.ctx
     if view is None or ctx is None:
         raise RuntimeError("an estimate needs a request")
-    card = endpoint.card
     terms = Terms(plan=view.plan, values=view.parameters, at=exchange.received_at)
-    made = by_card(usage, card, terms)
-    made = await priced(exchange.snapshot.hooks.price, ctx, Attempt(number=1, endpoint=endpoint), usage, made)
-    return _decode(pricing_object(made, pricing_lines(made)))
+    return await quoted(exchange.snapshot.hooks.price, ctx, endpoint, usage, terms)

@@ -35,6 +35,14 @@ async def bounded(hooks: Sequence[HookCall], ctx: RequestContext, endpoint: Endp
     return endpoint if card is endpoint.card else msgspec.structs.replace(endpoint, bound=card)
 
 
+async def quoted(
+    hooks: Sequence[HookCall], ctx: RequestContext, endpoint: Endpoint, usage: Usage, terms: Terms
+) -> Charge:
+    """What a usage would be charged at an endpoint: by its card, then by the `price` policies."""
+    made = by_card(usage, endpoint.card, terms)
+    return await priced(hooks, ctx, Attempt(number=1, endpoint=endpoint), usage, made)
+
+
 def by_card(usage: Usage, card: PriceCard, terms: Terms = PLAIN) -> Charge:
     """What a usage comes to by a card. Raises ValueError where no ledger can hold so much."""
     return _bounded(charge(metered(usage, card), card, terms))
@@ -43,9 +51,9 @@ def by_card(usage: Usage, card: PriceCard, terms: Terms = PLAIN) -> Charge:
 def metered(usage: Usage, card: PriceCard) -> Usage:
     """The usage and, where the card prices them, the meters that nobody counts: see money.md 7."""
     more: dict[str, int | Decimal] = {}
-    if "requests" in card.by_meter:
+    if "requests" in card.by_meter and "requests" not in usage:
         more["requests"] = 1
-    if "total_tokens" in card.by_meter:
+    if "total_tokens" in card.by_meter and "total_tokens" not in usage:
         more["total_tokens"] = sum(quantity for meter, quantity in usage.items() if meter.endswith(TOKENS))
     return {**usage, **more} if more else usage
 
@@ -82,6 +90,11 @@ def pricing_object(made: Charge, lines: Sequence[msgspec.Raw], *, suppressed: st
         tail = b',"billing_suppressed":true,"billing_suppression_reason":' + _encode(suppressed)
     usd = (b"%d.%09d" % divmod(total, NANOS_PER_USD)).rstrip(b"0").rstrip(b".")
     return _OBJECT % (total, usd, total // 10_000_000, b",".join(lines), tail)
+
+
+def shown(made: Charge) -> msgspec.Raw:
+    """A charge as clients see it."""
+    return msgspec.Raw(pricing_object(made, pricing_lines(made)))
 
 
 def pricing_lines(made: Charge) -> list[msgspec.Raw]:

@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from gateway_core.host.snapshot import Snapshot
 from gateway_core.ledger.records import Begun
 from gateway_core.pipeline.continuing import pinned
 from gateway_core.pipeline.cost import DRY_RUN, MAX_COST, Estimated, estimate, is_dry_run, max_cost
@@ -13,6 +14,7 @@ from gateway_core.pipeline.idempotency import HEADER, claim
 from gateway_core.pipeline.pricing import bounded, payable_output, worst_case
 from plugin_sdk.context import Credentials, Endpoint, Principal, RequestContext
 from plugin_sdk.errors import (
+    GatewayError,
     InsufficientFunds,
     InvalidRequest,
     ModelNotFound,
@@ -173,21 +175,35 @@ def _answer(exchange: Exchange, view: RequestView) -> Answer:
 
 def _candidates(exchange: Exchange, view: RequestView) -> tuple[Endpoint, ...]:
     """The endpoints of the model for this operation; the error says which of the two is unknown."""
-    snapshot, operation = exchange.snapshot, exchange.route.operation
-    shown = view.model[:_SHOWN]
-    if found := snapshot.endpoints(view.model, exchange.route.protocol):
-        return found
-    if snapshot.unpriced(view.model, operation):
-        raise PricingNotConfigured(
-            f"The model `{shown}` has no price here; the operator must set one.", param="model"
-        )
-    if snapshot.knows(view.model):
-        raise UnsupportedModelOrEndpoint(
+    snapshot, at = exchange.snapshot, exchange.received_at
+    found = snapshot.endpoints(view.model, exchange.route.protocol)
+    if not found:
+        raise not_offered(snapshot, view.model, exchange.route.operation)
+    if view.model in snapshot.offered.dated:
+        found = tuple(one for one in found if snapshot.in_force(one, at))
+        if not found:
+            raise _no_price(view.model)
+    return found
+
+
+def not_offered(snapshot: Snapshot, model: str, operation: str) -> GatewayError:
+    """Why a model has no endpoint for an operation."""
+    shown = model[:_SHOWN]
+    if snapshot.unpriced(model, operation):
+        return _no_price(model)
+    if snapshot.knows(model):
+        return UnsupportedModelOrEndpoint(
             f"The model `{shown}` cannot do {operation}; GET /v1/gateway/models says what can.",
             param="model",
         )
-    raise ModelNotFound(
+    return ModelNotFound(
         f"The model `{shown}` does not exist here; GET /v1/models lists what does.", param="model"
+    )
+
+
+def _no_price(model: str) -> GatewayError:
+    return PricingNotConfigured(
+        f"The model `{model[:_SHOWN]}` has no price here; the operator must set one.", param="model"
     )
 
 

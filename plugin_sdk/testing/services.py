@@ -20,6 +20,7 @@ from plugin_sdk.services import (
     WalletRecord,
 )
 from plugin_sdk.testing.payments import MemoryPayments
+from plugin_sdk.testing.prices import MemoryPrices
 
 
 class MemoryKeys:
@@ -269,6 +270,7 @@ class MemoryServices:
         self.payments = MemoryPayments()
         self.limits = MemoryLimits()
         self.key_admin = MemoryKeyAdmin()
+        self.prices = MemoryPrices()
         self.pepper = pepper
         self.now = now
 
@@ -286,4 +288,5 @@ class MemoryServices:
             pepper=self.pepper,
             models=tuple,
             ask=self.upstreams,
+            prices=self.prices,
         )

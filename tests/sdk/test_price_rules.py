@@ -84,6 +84,21 @@ def test_a_window_of_the_day_has_its_own_price_also_over_midnight() -> None:
     assert [cost(one, at=NOON + hours * hour) for hours in (0, 9, 10, 12, 13)] == [2, 2, 1, 1, 2]
 
 
+def test_a_window_may_be_for_days_of_the_week_and_over_midnight_is_of_the_day_it_starts_on() -> None:
+    weekdays = ["mon", "tue", "wed", "thu", "fri"]
+    day = card({"usd": "2", "windows": [{"start": "06:00", "end": "10:00", "usd": "1", "days": weekdays}]})
+    night = card({"usd": "2", "windows": [{"start": "22:00", "end": "06:00", "usd": "1", "days": ["sun"]}]})
+    friday = 1_787_875_200_000  # 2026-08-28T00:00:00Z
+    hour, hours = 3_600_000, 24 * 3_600_000
+    assert [cost(day, at=friday + n * hours + 7 * hour) for n in range(4)] == [1, 2, 2, 1]
+    assert cost(day, at=friday + 10 * hour) == 2
+    sunday = friday + 2 * hours
+    moments = (sunday + 5 * hour, sunday + 23 * hour, sunday + 29 * hour, sunday + 30 * hour)
+    assert [cost(night, at=at) for at in moments] == [2, 1, 1, 2]
+    whole = card({"usd": "2", "windows": [{"start": "00:00", "end": "24:00", "usd": "1", "days": ["sat"]}]})
+    assert [cost(whole, at=friday + n * hours) for n in range(3)] == [2, 1, 2]
+
+
 def test_what_is_included_is_free() -> None:
     one = card({"usd": "1", "included": 10})
     assert [cost(one, quantity) for quantity in (9, 10, 12)] == [0, 0, 2]
@@ -131,6 +146,7 @@ def test_the_hold_is_for_the_dearest_rule_of_the_plan_and_total_tokens_count_bot
         {"usd": "1", "when": when("about", 1)},
         {"usd": "1", "effective_from": "soon"},
         {"usd": "1", "windows": [{"start": 900, "end": "10:00", "usd": "1"}]},
+        {"usd": "1", "windows": [{"start": "09:00", "end": "10:00", "usd": "1", "days": ["monday"]}]},
         {"usd": "1", "plan": "Two Words"},
     ],
 )

@@ -184,6 +184,45 @@ def test_the_operator_changes_a_shipped_model_field_by_field(install: Install) -
     assert [row["model_id"] for row in found.models] == ["acme/a", "acme/b", "new"]
 
 
+def test_the_operator_leaves_shipped_models_out_by_pattern(install: Install) -> None:
+    acme(install)
+    found = snapshot(acme={"without": ["acme/*"], "models": [{"id": "acme/c", "price": "free"}]})
+    assert [row["model_id"] for row in found.models] == ["acme/c"]
+    assert not found.knows("acme/a")
+    assert not found.knows("b")
+
+
+def test_a_model_that_is_left_out_may_come_back_as_another(install: Install) -> None:
+    acme(install)
+    found = snapshot(acme={"without": ["acme/a"], "models": [{"id": "acme/a", "price": PRICED}]})
+    (endpoint,) = found.endpoints("acme/a", CHAT)
+    assert (endpoint.upstream_model, endpoint.max_output) == ("acme/a", None)
+
+
+def test_a_pattern_that_leaves_nothing_out_is_a_mistake(install: Install) -> None:
+    acme(install)
+    (error,) = errors(acme={"without": ["acme/b", "acme/aa"]})
+    assert error == "plugins.acme.without[1]: no model it ships is called `acme/aa` (did you mean `acme/a`?)"
+
+
+def test_prices_that_begin_later_are_offered_and_prices_that_are_over_are_not() -> None:
+    def rules(**dates: str) -> list[dict[str, str]]:
+        return [{"meter": meter, "usd": "1", **dates} for meter in PRICED]
+
+    found = snapshot(
+        p=provider(
+            {"id": "later", "price": rules(effective_from="2999-01-01")},
+            {"id": "over", "price": rules(effective_to="2020-01-01")},
+            {"id": "both", "price": rules(effective_to="2020-01-01") + rules(effective_from="2020-01-01")},
+        )
+    )
+    (later,), (both,) = found.endpoints("later", CHAT), found.endpoints("both", CHAT)
+    assert not found.in_force(later, 0)
+    assert found.in_force(later, 32_503_680_000_000)
+    assert found.unpriced("over", TEXT)
+    assert {rule.until for rule in both.card.prices} == {None}
+
+
 def test_the_operator_may_take_a_shipped_price_away(install: Install) -> None:
     acme(install)
     assert snapshot(acme={"models": [{"id": "acme/a", "price": None}]}).unpriced("acme/a", TEXT)

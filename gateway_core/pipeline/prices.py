@@ -1,0 +1,60 @@
+"""What usages cost in the running configuration, for the plugins that show prices."""
+
+from collections.abc import Callable, Sequence
+
+from gateway_core.host.snapshot import Snapshot
+from gateway_core.pipeline.pricing import quoted, shown
+from gateway_core.pipeline.stages import not_offered
+from plugin_sdk.context import Endpoint, Principal, RequestContext
+from plugin_sdk.errors import InvalidRequest
+from plugin_sdk.modality import Operation
+from plugin_sdk.money import Usage
+from plugin_sdk.price_rules import Terms
+from plugin_sdk.protocol import RequestView
+from plugin_sdk.services import Quote
+
+
+class Prices:
+    """As plugin_sdk.services.Prices says, of one snapshot."""
+
+    def __init__(self, snapshot: Snapshot, new_id: Callable[[], str]) -> None:
+        self._snapshot = snapshot
+        self._new_id = new_id
+        self._endpoints = [one.endpoint for one in snapshot.offered.offers if not one.lacks]
+
+    def endpoints(self) -> Sequence[Endpoint]:
+        """All that can be asked, in the order of the file."""
+        return self._endpoints
+
+    def operation(self, word: str) -> Operation | None:
+        """By its own name, or by the path or the name of a client route."""
+        if (found := self._snapshot.operations.get(word)) is not None:
+            return found
+        for route in self._snapshot.routes.values():
+            if word.strip("/") in (route.path.strip("/"), route.name):
+                return self._snapshot.operations[route.operation]
+        return None
+
+    def find(self, model: str, operation: str) -> Sequence[Endpoint]:
+        """The endpoints of a model, by its id or an alias; raises what its own route would."""
+        if found := self._snapshot.offered.named.get((model, operation)):
+            return found
+        raise not_offered(self._snapshot, model, operation)
+
+    async def quote(self, principal: Principal, endpoint: Endpoint, usage: Usage, terms: Terms) -> Quote:
+        """By the endpoint's card, then by the `price` policies, as a request of this caller would be."""
+        protocol = self._snapshot.protocols[endpoint.protocol]
+        ctx = RequestContext(
+            generation_id=self._new_id(),
+            operation=endpoint.operation,
+            protocol=protocol.id,
+            principal=principal,
+            headers={},
+            view=RequestView(body=b"", model=endpoint.model, plan=terms.plan, parameters=terms.values),
+            candidates=(endpoint,),
+        )
+        try:
+            made = await quoted(self._snapshot.hooks.price, ctx, endpoint, usage, terms)
+        except ValueError as error:
+            raise InvalidRequest(f"This usage has no price: {error}.", param="usage") from error
+        return Quote(charge=made, pricing=shown(made))
