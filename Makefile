@@ -11,7 +11,7 @@ LOCK   := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-has
           --no-emit-index-url --no-emit-find-links --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fix docs lock wheel clean
+.PHONY: help run test check fix docs bench lock wheel clean
 
 help: ## This list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -35,6 +35,9 @@ fix: $(VENV)/.installed-dev ## Let ruff repair what it can
 docs: $(VENV)/.installed-dev ## Write the generated tables of docs/, then check every page against the code
 	$(BIN)/python -m tests.contract.reference
 	$(BIN)/python -m pytest tests/contract
+
+bench: $(VENV)/.installed-dev ## Measure, and print the table; ARGS="cases --seconds 1" measures less, --help says what
+	@$(BIN)/python -m tests.bench $(ARGS)
 
 lock: $(VENV)/.installed-dev ## Resolve the dependencies anew; the files name no index and no path
 	echo 'setuptools>=77' | $(LOCK) --upgrade pyproject.toml - -o config/requirements.lock

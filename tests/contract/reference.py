@@ -27,6 +27,8 @@ from plugin_sdk.fidelity import ANSWER, REQUEST
 from plugin_sdk.plugin import PluginConfig
 from plugin_sdk.protocol import Protocol, UpstreamProtocol
 from plugin_sdk.provider import Provider, ProviderConfig
+from tests.bench import table as bench
+from tests.bench.results import recorded
 from tests.contract.repository import ROOT
 
 OPTION_HEAD = ("option", "value", "default", "meaning")
@@ -264,6 +266,9 @@ REGIONS: dict[str, Callable[[], str]] = {
     "commands": command_sections,
     "request_fidelity": request_fidelity,
     "answer_fidelity": answer_fidelity,
+    "bench_targets": lambda: bench.targets(recorded()),
+    "bench_figures": lambda: bench.figures(recorded()),
+    "bench_circumstances": lambda: bench.circumstances(recorded()),
 }
 
 
@@ -280,6 +285,11 @@ def generated_pages() -> list[Path]:
     return [path for path in sorted((ROOT / "docs").rglob("*.md")) if _REGION.search(path.read_text())]
 
 
-if __name__ == "__main__":
+def write_pages() -> None:
+    """Bring every generated region up to date."""
     for path in generated_pages():
         path.write_text(generated(path.read_text()))
+
+
+if __name__ == "__main__":
+    write_pages()

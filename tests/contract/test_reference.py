@@ -19,6 +19,7 @@ def test_a_generated_table_is_what_the_code_gives(path: Path) -> None:
 def test_there_are_generated_tables() -> None:
     names = {path.relative_to(ROOT / "docs").as_posix() for path in generated_pages()}
     assert names == {
+        "explain/performance.md",
         "operate/configuration.md",
         "reference/cli.md",
         "reference/errors.md",
