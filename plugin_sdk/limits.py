@@ -1,6 +1,6 @@
 """Limits of keys and teams: requests and cost by the UTC day, week and month (contract 2.4)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, Protocol, get_args
 
@@ -80,10 +80,14 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
-    """A limit of which `percent` were used for the first time in its window."""
+    """A limit of which `percent` were used for the first time in its window.
+
+    `attempt` counts how often it has been told by now: above 1, somebody may have heard it before.
+    """
 
     percent: int
     standing: Standing
+    attempt: int = 1
 
 
 class Reserved(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,10 +117,14 @@ class LimitStore(Protocol):
     async def standings(self, team_id: str, kid: str | None) -> Sequence[Standing]:
         """How far the limits of a team, or of one of its keys, are used at the moment."""
 
-    def watch(self, percents: Sequence[int], tell: Callable[[Alert], None]) -> None:
+    async def recount(self, team_id: str, kid: str) -> None:
+        """Count a key and its team anew: a request has ended that began before they had a limit."""
+
+    def watch(self, percents: Sequence[int], tell: Callable[[Alert], Awaitable[None]]) -> None:
         """From now on, and instead of whoever asked before: `tell` of each limit used by so many percent.
 
-        Each is told once a window, by one process.
+        Each is told once a window, by one process; where `tell` raises, or the process dies in it, again some
+        minutes later, by any, for some hours.
         """
 
 

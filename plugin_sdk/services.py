@@ -33,6 +33,9 @@ class KeyStore(Protocol):
     async def find(self, kid: str) -> KeyRecord | None:
         """The key of this kid, straight from the database."""
 
+    def used(self, kid: str) -> None:
+        """Note that a key let somebody in; its `last_used_at` follows, within a minute or so."""
+
     def on_change(self, forget: Callable[[], None]) -> None:
         """Call `forget` when any key changed: by this process at once, by another within a second or two."""
 

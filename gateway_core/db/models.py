@@ -321,13 +321,17 @@ class LimitReservation(Model):
 
 
 class LimitAlert(Model):
-    """An alert that was told: the limit, its window and the percentage are its id."""
+    """An alert: the limit, its window and the percentage are its id. `due_at`: it has to be told then."""
 
     id = fields.CharField(max_length=NAME, primary_key=True)
-    told_at = fields.BigIntField()
+    told_at = fields.BigIntField()  # 0: nobody has heard it yet
+    alert = fields.TextField(null=True)  # JSON
+    due_at = fields.BigIntField(null=True)
+    tries = fields.BigIntField(null=True)
 
     class Meta:
         table = "limit_alerts"
+        indexes = (Index(fields=("due_at",), name="limit_alerts_due"),)
 
 
 class Attempt(Model):

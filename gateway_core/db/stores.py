@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol, Self
 
 import msgspec
 from tortoise.context import TortoiseContext
-from tortoise.expressions import F
+from tortoise.expressions import F, Q
 from tortoise.transactions import in_transaction
 from typing_extensions import override
 
@@ -30,6 +30,8 @@ from plugin_sdk.money import Hold, Nanos
 from plugin_sdk.services import KeyRecord, KeyStore, WalletRecord, WalletStore
 
 REVISION_SECONDS: Final = 1.0
+USE_MS: Final = 60_000  # a key's last use is written once in so long
+_AT_ONCE: Final = 1_000  # keys of one statement
 _PREFIX: Final = 6  # characters of a kid that are shown (contract 2.1)
 
 
@@ -55,6 +57,8 @@ class Keys(KeyStore):
         self._listeners: list[Callable[[], None]] = []
         self._seen: int | None = None
         self._watching: asyncio.Task[None] | None = None
+        self._used: set[str] = set()
+        self._noted: dict[str, int] = {}  # kid -> ms when its use was last written, if within USE_MS
 
     @override
     async def find(self, kid: str) -> KeyRecord | None:
@@ -66,6 +70,10 @@ class Keys(KeyStore):
         self._listeners.append(forget)
         if self._watching is None:
             self._watching = asyncio.get_running_loop().create_task(self._watch(), name="keys revision")
+
+    @override
+    def used(self, kid: str) -> None:
+        self._used.add(kid)
 
     async def create(
         self, team_id: str, mode: KeyMode, name: str, kid: str, digest: str, **columns: Any
@@ -125,6 +133,19 @@ class Keys(KeyStore):
             self._watching.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._watching
+        with contextlib.suppress(Exception):  # only the time of a last use is lost
+            await self.note_uses(wall_clock())
+
+    async def note_uses(self, now: int) -> None:
+        """Write the last use of the keys that were used, of each once a minute; all in one statement."""
+        self._noted = {kid: at for kid, at in self._noted.items() if now - USE_MS < at <= now}
+        used = sorted(self._used - self._noted.keys())[:_AT_ONCE]
+        if not used:
+            return
+        earlier = Q(last_used_at=None) | Q(last_used_at__lt=now)
+        await models.Key.filter(earlier, kid__in=used).update(last_used_at=now)
+        self._noted.update(dict.fromkeys(used, now))
+        self._used.difference_update(used)
 
     async def look(self) -> None:
         """See whether any key was changed since the last look, and tell whoever asked."""
@@ -138,6 +159,7 @@ class Keys(KeyStore):
         while True:
             with contextlib.suppress(Exception):  # the database may be away: the next look finds what changed
                 await self.look()
+                await self.note_uses(wall_clock())
             await asyncio.sleep(REVISION_SECONDS)
 
     def _tell(self) -> None:

@@ -70,7 +70,7 @@ LIMIT_COUNTERS: Final = _table(
 LIMIT_RESERVATIONS: Final = _table(
     "limit_reservations", "id generation_id subject instance_id at# cost# released?"
 )
-LIMIT_ALERTS: Final = _table("limit_alerts", "id told_at#")
+LIMIT_ALERTS: Final = _table("limit_alerts", "id told_at# alert due_at# tries#")
 WALLETS: Final = _table(
     "wallets", "id team_id kind currency balance# leased# held# sequence# head created_at#"
 )

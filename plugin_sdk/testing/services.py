@@ -1,6 +1,6 @@
 """What the core would lend a plugin, in memory: stores to fill, and a clock to turn."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -30,6 +30,7 @@ class MemoryKeys:
         self._records: dict[str, KeyRecord] = {}
         self._watchers: list[Callable[[], None]] = []
         self.found = 0
+        self.uses: list[str] = []
 
     def put(self, record: KeyRecord) -> None:
         """Add or change a key, as the core would: everyone who watches is told."""
@@ -41,6 +42,10 @@ class MemoryKeys:
         """The key of this kid."""
         self.found += 1
         return self._records.get(kid)
+
+    def used(self, kid: str) -> None:
+        """Note it."""
+        self.uses.append(kid)
 
     def on_change(self, forget: Callable[[], None]) -> None:
         """Call `forget` at every `put`."""
@@ -96,7 +101,8 @@ class MemoryLimits:
         self.asked = 0  # how often anybody asked whether there are limits
         self.stood: list[Standing] = []
         self.percents: Sequence[int] = ()
-        self.tell: Callable[[Alert], None] | None = None
+        self.tell: Callable[[Alert], Awaitable[None]] | None = None
+        self.recounted: list[tuple[str, str]] = []
 
     async def limited(self, team_id: str, kid: str) -> bool:
         """`any`."""
@@ -116,7 +122,11 @@ class MemoryLimits:
         """`stood`."""
         return self.stood
 
-    def watch(self, percents: Sequence[int], tell: Callable[[Alert], None]) -> None:
+    async def recount(self, team_id: str, kid: str) -> None:
+        """Note it."""
+        self.recounted.append((team_id, kid))
+
+    def watch(self, percents: Sequence[int], tell: Callable[[Alert], Awaitable[None]]) -> None:
         """Note who listens."""
         self.percents, self.tell = percents, tell
 

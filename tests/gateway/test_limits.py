@@ -204,6 +204,12 @@ async def test_a_management_key_makes_limits_blocks_and_deletes_keys_that_work(
             assert [(await app.chat(_body(name))).status for _ in range(2)] == [200, 429]
             own = (await app.send("GET", "/v1/key")).json["data"]
             assert (own["usage"][0]["used"], own["usage"][0]["limit"]) == (1, 1)
+
+            async def known() -> bool:
+                last = (await boss.send("GET", one)).json["key"]["last_used_at"]
+                return last is not None and last >= own["created_at"]
+
+            await until(known, "the key's last use is known")
             assert key["key"] not in (await boss.send("GET", one)).body.decode()
             assert (await app.send("GET", "/v1/keys")).status == 401
             assert (await boss.send("PATCH", one, {"daily_limit_requests": 0})).status == 200

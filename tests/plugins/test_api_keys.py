@@ -260,3 +260,13 @@ async def test_no_plaintext_of_a_key_is_kept() -> None:
     kept = repr(vars(gate))
     assert text not in kept
     assert text.rpartition("_")[2] not in kept
+
+
+async def test_a_key_that_lets_somebody_in_is_noted_as_used_and_a_refused_one_is_not() -> None:
+    services = MemoryServices()
+    text, record = _key(services)
+    gate = await _gate(services)
+    for _ in range(2):
+        await _enter(gate, {"authorization": f"Bearer {text}"})
+    await _refusal(gate, {"authorization": f"Bearer {text}x"})
+    assert services.keys.uses == [record.kid] * 2

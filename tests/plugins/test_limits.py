@@ -50,6 +50,19 @@ async def test_a_change_of_any_key_is_noticed() -> None:
     assert len(services.limits.reserved) == 1
 
 
+async def test_what_began_before_there_was_a_limit_is_counted_when_it_ends() -> None:
+    services = MemoryServices()
+    services.limits.any = False
+    policy = await _policy(services)
+    ctx = asked(REAL)
+    await policy.check_credit(ctx)
+    services.limits.any = True
+    services.keys.put(KeyRecord(id="1", team_id="T", kid="abcdef", hash="", mode="live", name=""))
+    await policy.record(ctx, None, {}, None)
+    assert services.limits.recounted == [(ctx.principal.team_id, ctx.principal.kid)]
+    assert services.limits.settled == []
+
+
 async def test_a_refusal_says_which_limit_and_when_it_begins_anew() -> None:
     services = MemoryServices(now=NOW)
     services.limits.answers.append(Reserved(refused=_standing()))

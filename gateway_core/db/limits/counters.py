@@ -1,6 +1,6 @@
 """What limited keys and teams have used in their windows, and what requests that run may add."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -20,7 +20,7 @@ from plugin_sdk.limits import (
     starts,
 )
 
-AGAIN: Final = 15 * 60 * 1000  # ms after a first count: by then a request that no limit saw begin has ended
+AGAIN: Final = 5_000  # ms after a first count: by then every process knows of the limit, and tells each end
 _COLUMNS: Final = " ".join(name + "#" * (kind == "bigint") for name, kind in LIMIT_COUNTERS.columns)
 _NAMES: Final = ", ".join(LIMIT_COUNTERS.names)
 _SLACK: Final = 60_000  # ms by which an id may be older than its record says
@@ -135,8 +135,13 @@ async def limits_of(session: Session, subjects: Iterable[str]) -> dict[str, Limi
     return found
 
 
-async def locked(session: Session, subjects: Iterable[str], now: int) -> dict[str, Counter]:
-    """The counters of these subjects, locked in the order of their names, made where they are missing."""
+async def locked(
+    session: Session, subjects: Iterable[str], now: int, anew: Collection[str] = ()
+) -> dict[str, Counter]:
+    """The counters of these subjects, locked in the order of their names, made where they are missing.
+
+    They are counted from the records where that is due, and `anew` whatever was counted.
+    """
     wanted = sorted(subjects)
     if not wanted:
         return {}
@@ -148,8 +153,10 @@ async def locked(session: Session, subjects: Iterable[str], now: int) -> dict[st
     counters = [Counter(row) for row in await session.fetch(sql + session.locking, wanted)]
     for counter in counters:
         counter.roll(now)
-        if counter.recount_at is not None and now >= counter.recount_at:
-            await _recount(session, counter, now)
+        if (due := counter.recount_at is not None and now >= counter.recount_at) or counter.subject in anew:
+            await _recount(session, counter)
+        if due:
+            counter.recount_at = None if counter.recount_at else now + AGAIN
     return {counter.subject: counter for counter in counters}
 
 
@@ -168,8 +175,8 @@ async def reservations(session: Session, column: str, values: Sequence[str]) -> 
     return [Reservation(row[0], row[1], row[2], row[3], row[4], row[5], bool(row[6])) for row in rows]
 
 
-async def _recount(session: Session, counter: Counter, now: int) -> None:
-    """Count from the records: at first, and once more when what had begun before that has ended.
+async def _recount(session: Session, counter: Counter) -> None:
+    """Count from the records: at first, and again for what ended without a reservation.
 
     What has a reservation is left out: it is counted when that is settled.
     """
@@ -190,7 +197,6 @@ async def _recount(session: Session, counter: Counter, now: int) -> None:
     )
     for number, window in enumerate(counter.windows):
         window[1], window[2] = row[2 * number], row[2 * number + 1]
-    counter.recount_at = None if counter.recount_at else now + AGAIN
     counter.changed = True
 
 

@@ -1,7 +1,6 @@
 """The limits of one process: reservations and ends, written in batches by a connection of its own."""
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -10,18 +9,18 @@ from typing import Final
 from typing_extensions import override
 
 from gateway_core.db import models
+from gateway_core.db.limits.alerts import Tell, Teller
 from gateway_core.db.limits.counters import key_subject, team_subject
 from gateway_core.db.limits.setting import limits_in
-from gateway_core.db.limits.work import Ask, Done, End, Step, look, run
+from gateway_core.db.limits.work import Anew, Ask, Done, End, Step, look, run
 from gateway_core.db.session import Store
-from plugin_sdk.limits import Alert, LimitStore, Reserved, Standing
+from plugin_sdk.limits import LimitStore, Reserved, Standing
 from plugin_sdk.money import Nanos
 
 _MOST: Final = 64  # steps of one transaction
 _TRIES: Final = 3
 _PAUSE: Final = 0.05
-_REMEMBERED: Final = 10_000  # alerts that are known to be told
-_log = logging.getLogger("gateway.limits")
+_REMEMBERED: Final = 10_000  # alerts that are known to be kept
 _Waiting = tuple[Step, "asyncio.Future[Reserved | None]"]
 
 
@@ -39,8 +38,8 @@ class Limiter(LimitStore):
         self._waiting: deque[_Waiting] = deque()
         self._running: asyncio.Task[None] | None = None
         self._percents: tuple[int, ...] = ()
-        self._tell: Callable[[Alert], None] | None = None
-        self._told: set[str] = set()
+        self._known: set[str] = set()
+        self._teller = Teller(store, clock)
 
     @override
     async def limited(self, team_id: str, kid: str) -> bool:
@@ -60,18 +59,24 @@ class Limiter(LimitStore):
         await self._do(End(generation_id))
 
     @override
+    async def recount(self, team_id: str, kid: str) -> None:
+        await self._do(Anew(team_id, kid))
+
+    @override
     async def standings(self, team_id: str, kid: str | None) -> Sequence[Standing]:
         subject = team_subject(team_id) if kid is None else key_subject(kid)
         return await self._store.write(partial(look, [subject], self._clock()))
 
     @override
-    def watch(self, percents: Sequence[int], tell: Callable[[Alert], None]) -> None:
-        self._percents, self._tell = tuple(percents), tell
+    def watch(self, percents: Sequence[int], tell: Tell) -> None:
+        self._percents = tuple(percents)
+        self._teller.watch(tell)
 
     async def close(self) -> None:
         """Finish what was asked, and let go."""
         while self._running is not None:
             await asyncio.wait([self._running])
+        await self._teller.close()
         await self._store.close()
 
     async def _do(self, step: Step) -> Reserved | None:
@@ -96,7 +101,7 @@ class Limiter(LimitStore):
             step = self._waiting[0][0]
             if isinstance(step, Ask):
                 begun.add(step.generation_id)
-            elif step.generation_id in begun:
+            elif isinstance(step, End) and step.generation_id in begun:
                 break
             batch.append(self._waiting.popleft())
         return batch
@@ -112,11 +117,15 @@ class Limiter(LimitStore):
         for (_, future), answer in zip(batch, done.answers, strict=True):
             if not future.done():
                 future.set_result(answer)
-        self._tell_of(done)
+        if len(self._known) > _REMEMBERED:
+            self._known.clear()
+        self._known.update(done.crossed)
+        if done.due:
+            self._teller.wake()
 
     async def _written(self, steps: Sequence[Step]) -> Done:
         for left in range(_TRIES, 0, -1):
-            work = partial(run, steps, self._instance_id, self._percents, self._told, self._clock())
+            work = partial(run, steps, self._instance_id, self._percents, self._known, self._clock())
             try:
                 return await self._store.write(work)
             except Exception as error:
@@ -124,14 +133,3 @@ class Limiter(LimitStore):
                     raise
                 await asyncio.sleep(_PAUSE)
         raise RuntimeError("there is at least one try")
-
-    def _tell_of(self, done: Done) -> None:
-        if len(self._told) > _REMEMBERED:
-            self._told.clear()
-        self._told.update(done.told)
-        for alert in done.alerts:
-            if self._tell is not None:
-                try:
-                    self._tell(alert)
-                except Exception as error:  # noqa: BLE001  # a policy's failure is not the request's
-                    _log.warning("telling of an alert failed: %r", error)

@@ -21,6 +21,7 @@ from plugin_sdk.limits import Alert, Limits, Reserved, Standing
 from plugin_sdk.money import Nanos
 
 _ROOM: Final = 16  # parts of what is left beyond the worst case, of which a request may take one
+_encode: Final = msgspec.json.Encoder().encode
 _KEPT: Final = 86_400_000  # ms for which a released reservation waits for an end that was given up
 
 
@@ -44,22 +45,34 @@ class End(msgspec.Struct, frozen=True):
     generation_id: str
 
 
-Step = Ask | End
+class Anew(msgspec.Struct, frozen=True):
+    """Count a key and its team from the records."""
+
+    team_id: str
+    kid: str
+
+    @property
+    def subjects(self) -> tuple[str, str]:
+        """Whose counters."""
+        return key_subject(self.kid), team_subject(self.team_id)
+
+
+Step = Ask | End | Anew
 
 
 class Done(msgspec.Struct, frozen=True):
-    """What became of each step, None for an End; alerts to tell; the ids of all that somebody tells."""
+    """What became of each step, None for all but an Ask; the ids of the alerts of all that is crossed."""
 
     answers: Sequence[Reserved | None]
-    alerts: Sequence[Alert]
-    told: Sequence[str]
+    crossed: Sequence[str]
+    due: bool  # some of these are new: they have to be told
 
 
 async def run(
     steps: Sequence[Step],
     instance_id: str,
     percents: Sequence[int],
-    told: Collection[str],
+    known: Collection[str],
     ours: int,
     session: Session,
 ) -> Done:
@@ -67,18 +80,20 @@ async def run(
     now = await session.now(ours)
     ended = [step.generation_id for step in steps if isinstance(step, End)]
     asked = {subject for step in steps if isinstance(step, Ask) for subject in step.subjects}
+    anew = {subject for step in steps if isinstance(step, Anew) for subject in step.subjects}
     over = await reservations(session, "generation_id", ended)
-    limits = await limits_of(session, asked | {one.subject for one in over})
-    counters = await locked(session, (asked & limits.keys()) | {one.subject for one in over}, now)
+    limits = await limits_of(session, asked | anew | {one.subject for one in over})
+    subjects = ((asked | anew) & limits.keys()) | {one.subject for one in over}
+    counters = await locked(session, subjects, now, anew)
     # Under the counters' locks now: what was read before may have been settled meanwhile.
     open_ = await reservations(session, "subject", sorted(asked & counters.keys()))
-    known = {one.id for one in open_}
-    open_ += [one for one in await reservations(session, "generation_id", ended) if one.id not in known]
+    there = {one.id for one in open_}
+    open_ += [one for one in await reservations(session, "generation_id", ended) if one.id not in there]
     batch = _Batch(session, instance_id, now, limits, counters, open_)
     await batch.end(set(ended))
     answers = [await batch.ask(step) if isinstance(step, Ask) else None for step in steps]
     await batch.save()
-    return Done(answers, *await _alerts(session, batch, percents, told))
+    return Done(answers, *await _alerts(session, batch, percents, known))
 
 
 class _Batch:
@@ -231,11 +246,11 @@ async def look(subjects: Sequence[str], ours: int, session: Session) -> list[Sta
 
 
 async def _alerts(
-    session: Session, batch: _Batch, percents: Sequence[int], told: Collection[str]
-) -> tuple[list[Alert], list[str]]:
-    """The thresholds that were crossed and that no process has told in this window; and all crossed ones."""
-    found = []
-    seen = []
+    session: Session, batch: _Batch, percents: Sequence[int], known: Collection[str]
+) -> tuple[list[str], bool]:
+    """The ids of the thresholds that were crossed; whether some of them are new in this window."""
+    crossed = []
+    new = 0
     for subject, counter in batch.counters.items():
         limits = batch.limits.get(subject)
         if limits is None or not counter.changed:
@@ -245,13 +260,12 @@ async def _alerts(
                 alert = Alert(percent=percent, standing=standing)
                 if (
                     standing.used * 100 >= standing.limit * percent
-                    and (row_id := alert_id(alert)) not in told
+                    and (row_id := alert_id(alert)) not in known
                 ):
-                    row = (row_id, batch.now)
-                    seen.append(row_id)
-                    if await session.insert(LIMIT_ALERTS, [row], "ON CONFLICT (id) DO NOTHING"):
-                        found.append(alert)
-    return found, seen
+                    row = (row_id, 0, _encode(alert).decode(), batch.now, 0)
+                    crossed.append(row_id)
+                    new += await session.insert(LIMIT_ALERTS, [row], "ON CONFLICT (id) DO NOTHING")
+    return crossed, new > 0
 
 
 def alert_id(alert: Alert) -> str:

@@ -72,8 +72,11 @@ class ApiKeys(Plugin[ApiKeysConfig]):
         digest = sha256(text.encode()).digest()
         known = self._known.get(digest)
         if known is not None and self._services.clock() < known[1]:
-            return known[0]
-        return await self._looked_up(text, digest)
+            caller = known[0]
+        else:
+            caller = await self._looked_up(text, digest)
+        self._services.keys.used(caller.kid)
+        return caller
 
     async def _looked_up(self, text: str, digest: bytes) -> Principal:
         key = keys.parse(text, self.config.prefix)

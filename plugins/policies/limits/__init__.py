@@ -8,7 +8,7 @@ from pydantic import Field, HttpUrl, field_validator
 from plugin_sdk.context import Attempt, RequestContext
 from plugin_sdk.errors import Internal, KeyLimitExceeded
 from plugin_sdk.hooks import hookimpl
-from plugin_sdk.limits import Alert, Standing
+from plugin_sdk.limits import Standing
 from plugin_sdk.money import Cap, Charge, Usage
 from plugin_sdk.plugin import Plugin, PluginConfig
 from plugin_sdk.services import Services
@@ -24,7 +24,9 @@ class LimitsConfig(PluginConfig):
     alerts: tuple[int, ...] = Field(
         default=(50, 80, 100), description="percentages of a limit that are told when they are reached"
     )
-    webhook: HttpUrl | None = Field(default=None, description="where each alert is POSTed, once, as JSON")
+    webhook: HttpUrl | None = Field(
+        default=None, description="where each alert is POSTed as JSON, until it is taken"
+    )
     webhook_seconds: float = Field(default=5.0, gt=0, le=60, description="how long that may take")
 
     @field_validator("alerts")
@@ -52,16 +54,10 @@ class LimitsPolicy(Plugin[LimitsConfig]):
         """Take the counters, and listen for what is to be told."""
         self._limits = services.limits
         self._clock = services.clock
-        self._alerts = Alerts(
-            str(self.config.webhook) if self.config.webhook else None, self.config.webhook_seconds
-        )
+        webhook = str(self.config.webhook) if self.config.webhook else None
+        alerts = Alerts(webhook, self.config.webhook_seconds)
         services.keys.on_change(self._forget)
-        services.limits.watch(self.config.alerts, self._tell)
-
-    @hookimpl
-    async def shutdown(self) -> None:
-        """Let the alerts on their way arrive, or give them up in time."""
-        await self._alerts.close()
+        services.limits.watch(self.config.alerts, alerts.tell)
 
     @hookimpl
     async def check_credit(self, ctx: RequestContext) -> Cap | None:
@@ -85,9 +81,12 @@ class LimitsPolicy(Plugin[LimitsConfig]):
     async def record(
         self, ctx: RequestContext, attempt: Attempt | None, usage: Usage, charge: Charge | None
     ) -> None:
-        """Settle what was reserved, by the generation's record."""
+        """Settle what was reserved, by the generation's record; count what began before there was a limit."""
+        team_id, kid = ctx.principal.team_id, ctx.principal.kid
         if self.name in ctx.state:
             await self._limits.settle(ctx.generation_id)
+        elif await self._is_limited(team_id, kid):
+            await self._limits.recount(team_id, kid)
 
     async def _is_limited(self, team_id: str, kid: str) -> bool:
         known, who = self._limited, (team_id, kid)
@@ -101,9 +100,6 @@ class LimitsPolicy(Plugin[LimitsConfig]):
 
     def _forget(self) -> None:
         self._limited = OrderedDict()
-
-    def _tell(self, alert: Alert) -> None:
-        self._alerts.tell(alert)
 
 
 def refusal(standing: Standing, now: int) -> KeyLimitExceeded:

@@ -2,12 +2,14 @@
 
 import asyncio
 import shutil
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from gateway_core.db.connect import migrate
+from tests.core.ledger.databases import postgres
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +25,12 @@ def url(migrated: Path, tmp_path: Path) -> str:
     path = tmp_path / "gateway.db"
     shutil.copy(migrated, path)
     return f"sqlite:///{path}"
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+async def both(request: pytest.FixtureRequest, url: str) -> AsyncIterator[str]:
+    if request.param == "sqlite":
+        yield url
+        return
+    async with postgres() as found:
+        yield found

@@ -1,4 +1,4 @@
-"""Limits in the database: windows, reservations, ends that nobody told, and alerts told once."""
+"""Limits in the database: windows, reservations, and ends that nobody told."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,15 +9,16 @@ from typing import Any
 import pytest
 
 from gateway_core.db.limits import Limiter
+from gateway_core.db.limits.counters import AGAIN
 from gateway_core.db.session import Session
 from gateway_core.db.stores import Stores
 from gateway_core.db.url import open_store
 from gateway_core.ids import Ids, wall_clock
 from gateway_core.ledger import Ledger
-from plugin_sdk.limits import FIELDS, Alert, Limits, reset_at, starts
+from plugin_sdk.limits import FIELDS, Limits, reset_at, starts
 from plugin_sdk.money import Nanos
 from tests.core.ledger.books import TEAM, new_id, opened, rows, settlement
-from tests.core.ledger.databases import fetch, postgres
+from tests.core.ledger.databases import fetch
 from tests.core.ledger.test_recovery import make_dead
 
 KID = "k1"
@@ -78,15 +79,6 @@ async def desk(url: str) -> AsyncIterator[Desk]:
     yield found
     await found.limits.close()
     await ledger.close()
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-async def both(request: pytest.FixtureRequest, url: str) -> AsyncIterator[str]:
-    if request.param == "sqlite":
-        yield url
-        return
-    async with postgres() as found:
-        yield found
 
 
 async def limit(url: str, *, team: bool = False, kid: str = KID, **limits: int) -> None:
@@ -308,15 +300,32 @@ async def test_a_limit_that_is_lifted_and_set_again_counts_what_came_between(url
         assert (standing.used, standing.reserved) == (3, 0)
 
 
-async def test_an_alert_is_told_once_a_window_by_one_process(both: str) -> None:
-    await limit(both, daily_limit_requests=4)
-    told: list[Alert] = []
+async def test_a_request_that_ran_when_its_first_limit_was_set_counts_when_it_ends(both: str) -> None:
+    await limit(both)
     async with desk(both) as one, desk(both) as two:
-        for each in (one, two):
-            each.limits.watch([50, 100], told.append)
-        for each in (one, two, one, two):
-            await each.finish((await each.ask())[0])
-    assert [(alert.percent, alert.standing.used) for alert in told] == [(50, 2), (100, 4)]
+        early, late = one.ids.generation(), two.ids.generation()
+        await limit(both, daily_limit_requests=10, daily_limit_cost_nanos=1_000)
+        running, _ = await one.ask()
+        await two.finish(early, cost=7, tell=False)
+        await two.limits.recount(TEAM, KID)
+        count, spent = await one.limits.standings(TEAM, KID)
+        assert (count.used, count.reserved, spent.used) == (1, 1, 7)
+        await one.finish(running, cost=5)
+        await two.finish(late, cost=3, tell=False)
+        await asyncio.gather(two.limits.recount(TEAM, KID), one.limits.recount(TEAM, KID))
+        count, spent = await two.limits.standings(TEAM, KID)
+        assert (count.used, count.reserved, spent.used) == (3, 0, 15)
+
+
+async def test_what_ended_before_its_process_knew_of_the_limit_is_counted_seconds_later(url: str) -> None:
+    await limit(url)
+    async with desk(url) as one:
+        await limit(url, daily_limit_requests=10)
+        await one.ask()
+        await one.finish(new_id(), tell=False)
+        one.now += AGAIN
+        (standing,) = await one.limits.standings(TEAM, KID)
+        assert (standing.used, standing.reserved) == (1, 1)
 
 
 async def test_what_has_no_limit_leaves_no_trace(url: str) -> None:

@@ -70,6 +70,38 @@ async def test_a_key_changed_by_another_process_is_noticed(
     await told.wait()
 
 
+async def test_the_last_use_of_a_key_is_written_once_a_minute_for_all_that_were_used(
+    stores: Stores, url: str
+) -> None:
+    for kid in ("abcdefghijkl", "bbcdefghijkl", "cbcdefghijkl"):
+        await stores.create_key("T", "live", kid, kid, kid[0] * 64)
+    at = "SELECT last_used_at FROM keys ORDER BY kid"
+
+    def last() -> list[int | None]:
+        return [row[0] for row in rows(url, at)]
+
+    for _ in range(3):
+        stores.keys.used("abcdefghijkl")
+    await stores.keys.note_uses(1_000_000)
+    assert last() == [1_000_000, None, None]
+    stores.keys.used("abcdefghijkl")
+    stores.keys.used("bbcdefghijkl")
+    await stores.keys.note_uses(1_030_000)
+    assert last() == [1_000_000, 1_030_000, None]
+    await stores.keys.note_uses(1_060_000)
+    assert last() == [1_060_000, 1_030_000, None]
+    await stores.keys.note_uses(1_200_000)
+    assert last() == [1_060_000, 1_030_000, None]
+
+
+async def test_a_clock_that_goes_back_takes_no_last_use_back(stores: Stores, url: str) -> None:
+    await stores.create_key("T", "live", "k", "abcdefghijkl", "a" * 64)
+    for now in (9_000_000, 1_000_000):
+        stores.keys.used("abcdefghijkl")
+        await stores.keys.note_uses(now)
+    assert [row[0] for row in rows(url, "SELECT last_used_at FROM keys")] == [9_000_000]
+
+
 async def test_the_first_top_up_makes_the_wallet_and_each_adds_to_it(stores: Stores, url: str) -> None:
     assert await stores.show_wallet("T") is None
     await stores.top_up("T", "live", Nanos(5), "card")
