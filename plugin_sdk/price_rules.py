@@ -20,6 +20,8 @@ _STANDARD_TOO: Final = frozenset({"", "auto", "default", "standard", "standard_o
 Op = Literal[
     "eq", "ne", "lt", "lte", "gt", "gte", "in", "not_in", "exists", "not_exists", "starts_with", "regex"
 ]
+_LONGEST: Final = 200  # characters of a parameter that is kept
+_MANY: Final = (Mapping, list, tuple)
 DAY: Final = 24 * 60  # minutes
 DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _EPOCH: Final = DAYS.index("thu")  # the day on which time begins
@@ -186,11 +188,33 @@ def _holds(condition: Condition, terms: Terms, usage: Mapping[str, Any]) -> bool
     return _OPS[condition.op](value, condition.value)
 
 
-def _looked_up(path: str, values: Mapping[str, Any], usage: Mapping[str, Any]) -> Any:
+def parameters(rules: Iterable[Price], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of a request's parameters that the conditions of rules look up, each at its path.
+
+    Of a text no more than its beginning, of a list or an object only that it is there.
+    """
+    found: dict[str, Any] = {}
+    for path in sorted({condition.path for rule in rules for condition in rule.conditions}):
+        value = _parameter(path, values)
+        if value is None:
+            continue
+        *folders, name = path.split(".")
+        at = found
+        for folder in folders:
+            at = at.setdefault(folder, {})
+        at[name] = value[:_LONGEST] if isinstance(value, str) else {} if isinstance(value, _MANY) else value
+    return found
+
+
+def _parameter(path: str, values: Mapping[str, Any]) -> Any:
     found: Any = values
     for name in path.split("."):
         found = found.get(name) if isinstance(found, Mapping) else None
-    if found is not None:
+    return found
+
+
+def _looked_up(path: str, values: Mapping[str, Any], usage: Mapping[str, Any]) -> Any:
+    if (found := _parameter(path, values)) is not None:
         return found
     if path in ("input_tokens", "long_context_input_tokens"):
         return sum(quantity for meter, quantity in usage.items() if _is_input(meter))

@@ -1,6 +1,7 @@
 """The command `gateway`. Every command imports what it needs when it runs: `--help` costs nothing."""
 
 from gateway_core.cli import accounting as _accounting  # noqa: F401  # its commands are of `ledger`
+from gateway_core.cli import rerating as _rerating  # noqa: F401  # and so is its own
 from gateway_core.cli.accounts import keys, teams, wallet
 from gateway_core.cli.books import ledger, migrate
 from gateway_core.cli.describe import check, plugins, schema

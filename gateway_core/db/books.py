@@ -115,7 +115,7 @@ class Books(BookStore):
     @override
     async def activity(self, team_id: str, *, days: int, limit: int, offset: int) -> Mapping[str, Any]:
         async def work(session: Session) -> Mapping[str, Any]:
-            first = _first_id(wall_clock() - days * DAY)
+            first = first_id(wall_clock() - days * DAY)
             counted = await session.fetch(_COUNTED, team_id, first)
             rows = await session.fetch(_ACTIVITY, team_id, first, limit, offset)
             return {
@@ -217,7 +217,7 @@ def _own(reference: str | None) -> str | None:
     return reference
 
 
-def _first_id(moment: int) -> str:
+def first_id(moment: int) -> str:
     """The least id that a generation of this moment can have: ids are in the order of time."""
     digits = ""
     moment = max(0, moment)

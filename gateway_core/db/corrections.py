@@ -48,6 +48,14 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     account: str = "revenue"
 
 
+class Rerated(msgspec.Struct, frozen=True, kw_only=True):
+    """What the wallet should have paid for a generation, and why."""
+
+    generation_id: str
+    charge: int
+    reason: str
+
+
 def transaction_id(
     kind: str, wallet_id: str, reference: str, generation_id: str | None, amount: int, reason: str
 ) -> str:
@@ -101,6 +109,42 @@ async def adjust(
                 reason="more_than_charged",
             )
     return await _corrects(book, page, asked, amount, now, session)
+
+
+async def rerate(target: Rerated, now: int, session: Session) -> Correction | None:
+    """Bring what a generation was charged to its target; None where nothing is left to do.
+
+    What earlier re-ratings did counts, under the wallet's lock: two that run at once do it once. What was
+    refunded stays refunded: no more is given back than is left, and a charge that was given back whole stays
+    so.
+    """
+    wallet_id, charge = await _charged(session, target.generation_id, None)
+    book, page = await _opened(session, wallet_id)
+    rows = await session.fetch(
+        "SELECT reference, amount FROM corrections WHERE generation_id = ?", target.generation_id
+    )
+    before = [amount for reference, amount in rows if reference.startswith(RERATE)]
+    amount = due(charge, sum(before), sum(amount for _, amount in rows) - sum(before), target.charge)
+    if not amount:
+        return None
+    if page.available + amount < 0:
+        raise InsufficientFunds(
+            f"The wallet has {page.available} nanos available; {-amount} cannot be taken.",
+            reason="insufficient_funds",
+        )
+    asked = Asked(
+        kind="adjustment",
+        reference=f"{RERATE}{target.generation_id}:{len(before) + 1}",
+        reason=target.reason,
+        generation_id=target.generation_id,
+    )
+    return await _booked(book, page, asked, amount, now, session)
+
+
+def due(charge: int, rerated: int, refunded: int, target: int) -> int:
+    """What a wallet still gets so that it has paid the target, below zero if it pays; refunds beside it."""
+    left = charge - rerated - refunded
+    return 0 if refunded > 0 and left <= 0 else min(charge - rerated - target, left)
 
 
 def checked(asked: Asked) -> None:

@@ -198,7 +198,7 @@ class Exchange:
         if not any(meter.startswith("output_") for meter, quantity in counted.items() if quantity):
             counted = {**counted, "output_text_tokens": facts.output_estimate}
         bound = self.attempt.endpoint.bound
-        made = self.by_card(counted) if bound is None else by_card(counted, bound, self._terms())
+        made = self.by_card(counted) if bound is None else by_card(counted, bound, self.terms())
         return made.total >= self.cap
 
     @property
@@ -235,13 +235,13 @@ class Exchange:
         if self.attempt is None:
             raise RuntimeError("nothing is priced before an attempt")
         card = self.attempt.endpoint.card
-        terms = PLAIN if card.plain else self._terms()
+        terms = PLAIN if card.plain else self.terms()
         carded = self._carded
         if carded is None or carded[0] != usage or (carded[1] is not terms and carded[1] != terms):
             carded = self._carded = dict(usage), terms, by_card(usage, card, terms)
         return carded[2]
 
-    def _terms(self) -> Terms:
+    def terms(self) -> Terms:
         """On what the price depends; the tier that served it counts, where the answer says which it was."""
         view, facts = self.view, self.facts
         served = None if facts is None else facts.service_tier

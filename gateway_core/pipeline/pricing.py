@@ -10,7 +10,7 @@ import msgspec
 from gateway_core.host.dispatch import HookCall, chain
 from plugin_sdk.context import Attempt, Endpoint, RequestContext
 from plugin_sdk.money import NANOS_PER_USD, TOKENS, Charge, ChargeLine, Nanos, PriceCard, Usage, charge
-from plugin_sdk.price_rules import PLAIN, STANDARD, Terms
+from plugin_sdk.price_rules import PLAIN, STANDARD, Terms, parameters
 from plugin_sdk.protocol import RequestView
 
 OVER_HOLD = "over_hold"
@@ -56,6 +56,14 @@ def metered(usage: Usage, card: PriceCard) -> Usage:
     if "total_tokens" in card.by_meter and "total_tokens" not in usage:
         more["total_tokens"] = sum(quantity for meter, quantity in usage.items() if meter.endswith(TOKENS))
     return {**usage, **more} if more else usage
+
+
+def kept(terms: Terms, card: PriceCard) -> str | None:
+    """What re-rating has to know of the terms beside their time, as JSON; None: nothing."""
+    values = parameters(card.prices, terms.values) if terms.values else {}
+    if terms.plan == STANDARD and not values:
+        return None
+    return _encode({"plan": terms.plan, "values": values}).decode()
 
 
 def capped(made: Charge, paid: Nanos) -> Charge:

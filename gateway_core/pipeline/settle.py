@@ -24,7 +24,7 @@ from gateway_core.pipeline.exchange import (
     Exchange,
     Phase,
 )
-from gateway_core.pipeline.pricing import OVER_HOLD
+from gateway_core.pipeline.pricing import OVER_HOLD, kept
 from plugin_sdk.errors import Internal
 from plugin_sdk.money import Charge, Nanos, Usage
 from plugin_sdk.protocol import Facts
@@ -197,6 +197,7 @@ def _record(exchange: Exchange, ended: Phase, bill: _Bill, charged: Nanos, now: 
         tuple(exchange.attempts),
         _bounded(sent.get(b"x-title")),
         _bounded(sent.get(b"http-referer") or sent.get(b"referer")),
+        terms=None if made is None or endpoint is None else kept(exchange.terms(), endpoint.card),
     )
 
 
