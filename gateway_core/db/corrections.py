@@ -119,7 +119,7 @@ async def rerate(target: Rerated, now: int, session: Session) -> Correction | No
     so.
     """
     wallet_id, charge = await _charged(session, target.generation_id, None)
-    book, page = await _opened(session, wallet_id)
+    book, page = await opened(session, wallet_id)
     rows = await session.fetch(
         "SELECT reference, amount FROM corrections WHERE generation_id = ?", target.generation_id
     )
@@ -138,7 +138,7 @@ async def rerate(target: Rerated, now: int, session: Session) -> Correction | No
         reason=target.reason,
         generation_id=target.generation_id,
     )
-    return await _booked(book, page, asked, amount, now, session)
+    return await _corrects(book, page, asked, amount, now, session)
 
 
 def due(charge: int, rerated: int, refunded: int, target: int) -> int:
