@@ -393,6 +393,7 @@ class IdempotentAnswer(Model):
     content_type = fields.CharField(max_length=NAME, null=True)
     body = fields.BinaryField(null=True)
     created_at = fields.BigIntField()
+    instance_id = fields.CharField(max_length=ID, null=True)  # which process answers it
 
     class Meta:
         table = "idempotent_answers"

@@ -4,6 +4,7 @@ from hashlib import sha256
 from typing import Final
 
 from gateway_core.db.idempotency import Earlier
+from gateway_core.ledger.records import UNWRITTEN
 from gateway_core.pipeline.exchange import Exchange, Phase
 from plugin_sdk.errors import Conflict, InvalidRequest, Unprocessable
 from plugin_sdk.protocol import RequestView
@@ -32,7 +33,12 @@ async def claim(exchange: Exchange, view: RequestView) -> None:
     digest = sha256(said + b"\n" + view.body).hexdigest()
     team = exchange.principal.team_id
     earlier = await exchange.runtime.idempotent.claim(
-        team, key, digest, exchange.generation_id, exchange.received_at
+        team,
+        key,
+        digest,
+        exchange.generation_id,
+        exchange.received_at,
+        exchange.runtime.ledger.instance_id,
     )
     if earlier is None:
         exchange.client.record(LARGEST)
@@ -54,17 +60,31 @@ async def claim(exchange: Exchange, view: RequestView) -> None:
     )
 
 
+async def keep(exchange: Exchange, content_type: bytes, rest: bytes) -> None:
+    """Keep what was told of the answer and its `rest`, before it is settled and its end leaves.
+
+    Conflict where the key went to another request meanwhile: this process stood still until it was held for
+    dead. That one answers then, and this one costs nothing.
+    """
+    client, principal = exchange.client, exchange.principal
+    if principal is None:
+        return
+    _, told = client.told()
+    body = None if told is None or len(told) + len(rest) > LARGEST else told + rest
+    place = principal.team_id, exchange.headers[HEADER], exchange.generation_id
+    if not await exchange.runtime.idempotent.keep(*place, content_type.decode(), body):
+        raise Conflict(f"Another request with this `{HEADER}` took the place of this one.", param=HEADER)
+
+
 async def conclude(exchange: Exchange) -> None:
-    """Keep the answer of a request that took its key; free the key of one that cost nothing."""
+    """Free the key of a request that cost nothing; one that was charged for a part of its answer keeps it."""
     client, principal = exchange.client, exchange.principal
     if not client.records or principal is None:
         return
-    key, store = exchange.headers[HEADER], exchange.runtime.idempotent
-    content_type, body = client.told()
-    charged = exchange.charge is not None and exchange.charge.total > 0
+    place = principal.team_id, exchange.headers[HEADER], exchange.generation_id
     if exchange.error is None and exchange.phase is Phase.SETTLED:
-        await store.keep(principal.team_id, key, exchange.generation_id, content_type, body)
-    elif charged:  # of an answer that its client left half of it was paid for: never again
-        await store.keep(principal.team_id, key, exchange.generation_id, content_type, None)
-    else:
-        await store.drop(principal.team_id, key, exchange.generation_id)
+        return
+    if exchange.charge is not None and exchange.charge.total > 0:
+        await exchange.runtime.idempotent.keep(*place, "", None)
+    elif exchange.unbilled != UNWRITTEN:  # then the ledger alone knows; it is asked when it has to be
+        await exchange.runtime.idempotent.drop(*place)

@@ -5,10 +5,11 @@ from typing import Final
 import msgspec
 
 from gateway_core.pipeline.exchange import CANCELLED, COMPLETED, CUT, RELAYING, Exchange
+from gateway_core.pipeline.idempotency import keep
 from gateway_core.pipeline.pricing import pricing_object
 from gateway_core.pipeline.settle import settle
 from gateway_core.upstream import UpstreamResponse
-from plugin_sdk.errors import GatewayError, UpstreamCut, UpstreamError, UpstreamTimeout
+from plugin_sdk.errors import Conflict, GatewayError, UpstreamCut, UpstreamError, UpstreamTimeout
 from plugin_sdk.money import Charge
 from plugin_sdk.protocol import End, Facts, Piece, Price
 
@@ -42,6 +43,8 @@ async def send_whole(exchange: Exchange, pieces: list[Piece]) -> None:
     before, after, _ = await _filled(exchange, pieces)
     body = before + after
     exchange.finished_at = exchange.runtime.clock()
+    if exchange.client.records:
+        await keep(exchange, JSON, body)
     exchange.to(COMPLETED)
     await settle(exchange)
     if exchange.response is not None:
@@ -106,14 +109,19 @@ async def _next(response: UpstreamResponse, facts: Facts) -> bytes | None:
 async def _complete(exchange: Exchange, facts: Facts, tail: bytes, *, ended: bool) -> None:
     """The upstream finished: settle, and only then let the end leave."""
     exchange.finished_at = exchange.runtime.clock()
-    exchange.to(COMPLETED)
+    if not ended and exchange.answer is not None and not exchange.answer.exact:
+        tail += exchange.protocol.end_stream()
     try:
+        if exchange.client.records:
+            await keep(exchange, EVENTS, tail)
+        exchange.to(COMPLETED)
         await settle(exchange)
+    except Conflict as error:
+        await _broken(exchange, error)
+        return
     except GatewayError as error:
         await _end_in_error(exchange, error)
         return
-    if not ended and exchange.answer is not None and not exchange.answer.exact:
-        tail += exchange.protocol.end_stream()
     await exchange.client.finish(tail)
     _delivered(exchange)
     response = exchange.response
@@ -122,7 +130,7 @@ async def _complete(exchange: Exchange, facts: Facts, tail: bytes, *, ended: boo
         exchange.runtime.adopt(_drain(response))
 
 
-async def _broken(exchange: Exchange, error: UpstreamError) -> None:
+async def _broken(exchange: Exchange, error: GatewayError) -> None:
     """The upstream's stream broke off: ours to say, unless the client left and the time to wait is over."""
     exchange.error = error
     if exchange.client.left and isinstance(error, UpstreamTimeout):

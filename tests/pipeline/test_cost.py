@@ -89,6 +89,27 @@ async def test_an_answer_that_outgrows_its_bound_ends_there_properly_and_is_sett
     assert len(found) < 100
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "last"),
+    [
+        ("messages", {"max_tokens": 100_000}, "message_stop"),
+        ("responses", {"input": "hi", "messages": None}, "response.incomplete"),
+    ],
+)
+async def test_every_client_protocol_has_a_proper_end_at_the_bound(
+    upstream: Upstream, tmp_path: Path, path: str, body: dict[str, Any], last: str
+) -> None:
+    upstream.play("one", stream(*(chunk("word " * 40) for _ in range(200)), usage_event()))
+    asked = {key: value for key, value in request("", stream=True, **body).items() if value}
+    async with driver(tmp_path, plugins(upstream)) as gateway:
+        answer = await gateway.ask(asked, path=f"/v1/{path}", x_gateway_max_cost="0.003")
+        (row,) = gateway.settled()
+    assert answer.whole
+    assert events(answer.body)[-1]["type"] == last
+    assert (row["outcome"], row["success"], row["finish_reason"]) == ("charged", 1, "length")
+    assert 2_000_000 < row["charge"] <= 3_000_000
+
+
 async def test_an_answer_within_its_bound_is_whole(upstream: Upstream, tmp_path: Path) -> None:
     upstream.play("short", stream(chunk("Hi"), chunk(finish="stop"), usage_event()))
     async with driver(tmp_path, plugins(upstream)) as gateway:

@@ -1,12 +1,15 @@
 """One key, one request, one answer, one charge."""
 
 import asyncio
+import contextlib
+import json
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.gateway.upstream import Script, Upstream
+from tests.gateway.upstream import Script, Upstream, sse
 from tests.pipeline.driver import driver
 from tests.pipeline.test_endings import ANSWER, COST, chunk, plugins, request, stream, usage_event, whole
 
@@ -88,3 +91,56 @@ async def test_an_endless_key_is_a_400(upstream: Upstream, tmp_path: Path) -> No
     async with driver(tmp_path, plugins(upstream)) as gateway:
         assert (await gateway.ask(request("never"), idempotency_key="k" * 256)).status == 400
     assert upstream.calls("never") == []
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_a_request_whose_key_went_to_another_is_not_charged(
+    streamed: bool, upstream: Upstream, tmp_path: Path
+) -> None:
+    """As of a process that stood still for so long that it was held for dead."""
+    events = [sse(one, done=False) for one in (chunk("Hi"), chunk(finish="stop"), usage_event())]
+    script = Script(
+        pieces=tuple(events) if streamed else (json.dumps(ANSWER).encode(),),
+        content_type="text/event-stream" if streamed else "application/json",
+        hold_at=2 if streamed else 0,
+    )
+    name = upstream.play(f"taken-{streamed}", script)
+    async with driver(tmp_path, plugins(upstream)) as gateway:
+        asked = asyncio.ensure_future(gateway.ask(request(name, stream=streamed), idempotency_key="k"))
+        while not script.served:
+            await asyncio.sleep(0.005)
+        with contextlib.closing(sqlite3.connect(gateway.database)) as connection, connection:
+            connection.execute("UPDATE idempotent_answers SET generation_id = 'G-another'")
+        script.release()
+        answer = await asked
+        (row,) = gateway.settled()
+        assert gateway.rows("SELECT generation_id FROM idempotent_answers")[0]["generation_id"] == "G-another"
+    assert (row["outcome"], row["charge"], row["lost"]) == ("released", 0, COST)
+    assert b"took the place of this one" in answer.body
+    assert answer.status == (200 if streamed else 409)
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ("UPDATE settlements SET outcome = 'abandoned', charge = 0", 200),
+        ("UPDATE settlements SET outcome = 'released', charge = 0; UPDATE generations SET success = 0", 200),
+        ("UPDATE idempotent_answers SET state = 'too_large', body = NULL", 409),
+        ("DELETE FROM settlements", 409),
+        ("DELETE FROM settlements; UPDATE instances SET ended_at = 1", 200),
+        ("UPDATE idempotent_answers SET created_at = 0", 200),
+    ],
+    ids=["died", "could not be recorded", "too large", "runs", "runs nowhere", "a day old"],
+)
+async def test_what_a_key_is_worth_is_what_became_of_its_request(
+    upstream: Upstream, tmp_path: Path, change: str, status: int
+) -> None:
+    name = upstream.play("worth", whole(ANSWER))
+    asked_before = len(upstream.calls(name))
+    async with driver(tmp_path, plugins(upstream)) as gateway:
+        await gateway.ask(request(name), idempotency_key="k")
+        with contextlib.closing(sqlite3.connect(gateway.database)) as connection, connection:
+            connection.executescript(change)
+        again = await gateway.ask(request(name), idempotency_key="k")
+    assert again.status == status
+    assert len(upstream.calls(name)) - asked_before == (2 if status == 200 else 1)
