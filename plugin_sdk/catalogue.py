@@ -144,6 +144,7 @@ class ModelEntry(BaseModel):
     name: str | None = None
     operations: tuple[str, ...] | None = None  # default: every operation the provider speaks
     price: Literal["free"] | dict[Meter, Usd] | tuple[PriceRule, ...] | None = None
+    unpriced: Literal["refuse", "allow"] | None = None  # without the prices it needs; default: the provider's
     context: int | None = Field(default=None, gt=0)
     max_output: int | None = Field(default=None, gt=0)
     weight: int = Field(default=1, ge=0)

@@ -52,6 +52,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     context: int | None = None  # input and output tokens together
     simulated: bool = False
     weight: int = 1
+    unpriced: bool = False  # served though it lacks a price that its operation needs
     params: tuple[str, ...] = ()  # what the model takes, as its catalogue entry says; empty: it says nothing
 
 

@@ -33,6 +33,10 @@ _ATTEMPTS: Final = (
     " JOIN settlements s ON s.generation_id = g.id LEFT JOIN wallets w ON w.id = s.wallet_id"
     " WHERE COALESCE(w.kind, 'live') <> 'test' AND s.settled_at >= ? AND s.settled_at < ?"
 )
+_UNPRICED: Final = (
+    "COUNT(*) FROM generations g LEFT JOIN teams m ON m.id = g.team_id"
+    " WHERE g.unpriced <> '[]' AND g.created_at >= ? AND g.created_at < ?"
+)
 END_OF_TIME: Final = (1 << 63) - 1
 
 
@@ -44,6 +48,7 @@ class Margin(msgspec.Struct, kw_only=True):
     cost_of_sales  what upstreams cost for answers that were paid for, loss what nobody pays for
     upstream_cost  the two kinds of upstream cost together; attempts_cost the same from the attempts' rows,
                    failed_cost that of the attempts that failed
+    unpriced       generations with a usage that no price takes: not charged
     """
 
     name: str
@@ -56,6 +61,7 @@ class Margin(msgspec.Struct, kw_only=True):
     attempts: int = 0
     attempts_cost: int = 0
     failed_cost: int = 0
+    unpriced: int = 0
 
     @property
     def margin(self) -> int:
@@ -85,6 +91,8 @@ async def _margins(by: By, since: int, until: int, session: Session) -> list[Mar
             line = _line(found, row)
             for name, value in zip(_FIGURES, row[1:], strict=True):
                 setattr(line, name, int(value))
+        for row in await session.fetch(f"SELECT {key}, {_UNPRICED} GROUP BY {key}", since, until):
+            _line(found, row).unpriced = int(row[1])
         key = "a.provider" if by == "provider" else key
         for row in await session.fetch(f"SELECT {key}, {_ATTEMPTS} GROUP BY {key}", since, until):
             line = _line(found, row)

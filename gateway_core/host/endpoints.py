@@ -102,7 +102,7 @@ def offer(registry: Registry, loaded: Loaded, problems: Problems, at: int) -> Of
                     endpoint=endpoint,
                     entry=entry,
                     place=place,
-                    lacks=_lacks(endpoint.card, registry.operations[endpoint.operation], provider),
+                    lacks=_lacks(endpoint, registry.operations[endpoint.operation]),
                 )
                 for endpoint in _endpoints(provider, entry, speaks, registry, at)
             ]
@@ -189,13 +189,15 @@ def _endpoints(
             context=entry.context,
             simulated=provider.simulated,
             weight=entry.weight,
+            unpriced=(entry.unpriced or provider.config.unpriced) == "allow",
             params=entry.params,
         )
 
 
-def _lacks(card: PriceCard, operation: Operation, provider: Provider[Any]) -> tuple[str, ...]:
+def _lacks(endpoint: Endpoint, operation: Operation) -> tuple[str, ...]:
     """The meters without a price, after roll-up, without which the operation is refused."""
-    if card.free or provider.config.unpriced == "allow":
+    card = endpoint.card
+    if card.free or endpoint.unpriced:
         return ()
     wanted = operation.needs or (operation.meters if not card.prices else frozenset())
     return tuple(sorted(meter for meter in wanted if not card.takes(meter)))

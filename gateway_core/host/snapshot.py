@@ -62,7 +62,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
     def in_force(self, endpoint: Endpoint, at: int) -> bool:
         """Whether the prices that the operation needs hold at a time: some begin or end."""
-        if not endpoint.card.dated or self.providers[endpoint.provider].config.unpriced == "allow":
+        if not endpoint.card.dated or endpoint.unpriced:
             return True
         terms = Terms(at=at)
         needs = self.operations[endpoint.operation].needs

@@ -96,6 +96,15 @@ async def _bill(exchange: Exchange, ended: Phase) -> _Bill:
         if line.nanos < 0 and line.meter == OVER_HOLD:
             price = Nanos(price - line.nanos)
     bill.charge, bill.price = made, price
+    if made.unpriced or made.holes:
+        exchange.runtime.log.warning(
+            "price missing",
+            generation_id=exchange.generation_id,
+            provider=exchange.attempt.endpoint.provider,
+            model=exchange.attempt.endpoint.model,
+            unpriced=list(made.unpriced),
+            holes=list(made.holes),
+        )
     return bill
 
 

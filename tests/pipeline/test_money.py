@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from gateway_core.db.margin import margins
 from plugin_sdk.context import Attempt, RequestContext
 from plugin_sdk.errors import Forbidden
 from plugin_sdk.money import Charge, ChargeLine, Hold, Nanos, Usage
@@ -290,3 +291,24 @@ async def test_a_stream_that_the_gateway_itself_stops_is_neither_charged_nor_the
     (row,) = gateway.settled()
     assert (row["outcome"], row["charge"]) == ("released", 0)
     assert row["error_code"].endswith(":gateway_error")
+
+
+async def test_what_no_price_takes_is_not_charged_but_listed_logged_and_counted(
+    upstream: Upstream, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    upstream.play("unpriced", whole({**ANSWER, "usage": {**USAGE, "num_search_queries": 3}}))
+    found = plugins(upstream)
+    found["one"]["models"] += [{"id": "none", "unpriced": "allow"}, {"id": "refused"}]
+    async with driver(tmp_path, found) as gateway:
+        surprise = await gateway.ask(request("unpriced"))
+        unpriced = await gateway.ask({**request("unpriced"), "model": "none"})
+        refused = await gateway.ask({**request("unpriced"), "model": "refused"})
+        lines = await margins(f"sqlite://{gateway.database}", "model")
+    assert (surprise.status, unpriced.status, refused.status) == (200, 200, 402)
+    first, second, _ = gateway.settled()
+    search = "native_web_search_requests"
+    assert (first["charge"], json.loads(first["unpriced"])) == (COST, [search])
+    assert second["charge"] == 0 == len(json.loads(second["pricing_lines"]))
+    assert json.loads(second["unpriced"]) == ["input_text_tokens", "output_text_tokens", search]
+    assert {line.name: line.unpriced for line in lines} == {"m": 1, "none": 1}
+    assert capsys.readouterr().err.count(" warning price missing ") == 2

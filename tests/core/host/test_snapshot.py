@@ -89,6 +89,14 @@ def test_unpriced_allow_serves_it_all_the_same() -> None:
     assert not found.unpriced("m", TEXT)
 
 
+def test_unpriced_is_allowed_or_refused_model_by_model() -> None:
+    models = {"id": "m", "unpriced": "allow"}, {"id": "n"}, {"id": "o", "unpriced": "refuse"}
+    found = snapshot(p=provider(*models))
+    assert [found.unpriced(one["id"], TEXT) for one in models] == [False, True, True]
+    found = snapshot(p=provider(*models, unpriced="allow"))
+    assert [found.unpriced(one["id"], TEXT) for one in models] == [False, False, True]
+
+
 def test_a_model_unpriced_at_one_provider_is_served_by_the_other() -> None:
     found = snapshot(a=provider({"id": "m"}), b=provider({"id": "m", "price": PRICED}))
     assert [endpoint.provider for endpoint in found.endpoints("m", CHAT)] == ["b"]
