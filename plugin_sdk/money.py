@@ -124,8 +124,6 @@ class PriceCard(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
         After the roll-up of money.md 9; None if its chain has no rule in force.
         """
-        if (rate := self.rates.get(meter)) is not None:
-            return rate, False
         for at in priced_as(meter):
             if (rate := self.rates.get(at)) is not None:
                 return rate, False
@@ -231,18 +229,21 @@ def charge(usage: Usage, card: PriceCard, terms: Terms = PLAIN) -> Charge:
     lines = []
     unpriced = []
     holes = []
+    plain = card.rates
     for meter, quantity in usage.items():
         if quantity < 0:
             raise ValueError(f"{meter}: a quantity cannot be negative, got {quantity}")
         if not quantity:
             continue
-        if (rule := card.rule(meter, terms, usage)) is None:
-            unpriced.append(meter)
-            continue
-        (nanos, per, price), hole = rule
-        if hole:
-            holes.append(meter)
-        included = min(quantity, price.included)
+        if (rate := plain.get(meter)) is None:
+            if (rule := card.rule(meter, terms, usage)) is None:
+                unpriced.append(meter)
+                continue
+            rate, hole = rule
+            if hole:
+                holes.append(meter)
+        nanos, per, price = rate
+        included = price.included and min(quantity, price.included)
         lines.append(
             ChargeLine(
                 meter=meter,
@@ -250,7 +251,7 @@ def charge(usage: Usage, card: PriceCard, terms: Terms = PLAIN) -> Charge:
                 nanos=round_half_up(quantity - included, nanos, per),
                 usd=price.usd,
                 per=price.per,
-                priced_as=price.meter if price.meter != meter else None,
+                priced_as=None if price.meter == meter else price.meter,
                 plan=price.plan,
                 included=included,
             )

@@ -1,4 +1,4 @@
-"""Await pluggy hooks: FIRST, ALL, CHAIN. The only module that knows pluggy is synchronous.
+"""Await pluggy hooks in their order. The only module that knows pluggy is synchronous.
 
 The implementations are resolved once, when a snapshot is built, to tuples of functions that take all
 arguments of their hook; a call through pluggy would cost several times as much per request.
@@ -43,15 +43,6 @@ async def first(calls: Sequence[HookCall], *arguments: Any) -> Any | None:
         if (answer := await call(*arguments)) is not None:
             return answer
     return None
-
-
-async def all_(calls: Sequence[HookCall], *arguments: Any) -> list[Any]:
-    """Every answer that is not None; the first exception stops the rest."""
-    answers = []
-    for call in calls:
-        if (answer := await call(*arguments)) is not None:
-            answers.append(answer)  # noqa: PERF401  # an async comprehension costs half a microsecond more
-    return answers
 
 
 async def chain(calls: Sequence[HookCall], index: int, *arguments: Any) -> Any:

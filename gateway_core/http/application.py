@@ -1,36 +1,26 @@
 """The Quart application: generation routes go straight to the lane, everything else to the platform."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from quart import Quart, Response, request
 from quart.asgi import ASGIHTTPConnection
 
 from gateway_core.http.platform import Platform
-from gateway_core.pipeline.client import Message, Receive, Send
 from gateway_core.pipeline.lane import Lane
-from plugin_sdk.modality import Route
 from plugin_sdk.routes import PlatformRequest
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"]
 PLATFORM_BODY_LIMIT = 1 << 20
 
 
-class _LaneConnection:
+def _connection(app: Quart, scope: Any) -> Callable[[Any, Any], Awaitable[None]]:
     """What Quart makes for each HTTP scope: the lane for its routes, Quart's own connection for the rest."""
-
-    def __init__(self, app: Quart, scope: Any) -> None:
-        self._app = app
-        self._scope = scope
-
-    async def __call__(self, receive: Receive, send: Send) -> None:
-        scope: Message = self._scope
-        lane: Lane | None = self._app.config["LANE"]
-        route: Route | None = None if lane is None else lane.route(scope)
-        if lane is not None and route is not None:
-            await lane(route, scope, receive, send)
-            return
-        await ASGIHTTPConnection(self._app, self._scope)(receive, send)  # type: ignore[arg-type]
+    lane: Lane | None = app.config["LANE"]
+    if lane is not None and (route := lane.route(scope)) is not None:
+        return partial(lane, route, scope)
+    return ASGIHTTPConnection(app, scope)
 
 
 def application(
@@ -38,7 +28,7 @@ def application(
 ) -> Quart:
     """A Quart app whose lane and platform exist while it serves: `start` makes them, `stop` lets them go."""
     app = Quart("gateway_core", static_folder=None)
-    app.asgi_http_class = _LaneConnection  # type: ignore[assignment]  # architecture 14.12
+    app.asgi_http_class = _connection  # type: ignore[assignment]  # architecture 14.12
     app.config.update(
         LANE=None, PLATFORM=None, MAX_CONTENT_LENGTH=PLATFORM_BODY_LIMIT, PROVIDE_AUTOMATIC_OPTIONS=False
     )

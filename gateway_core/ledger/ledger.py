@@ -59,6 +59,7 @@ class Ledger:
         self._delivered: list[tuple[str, int]] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._closed = False
+        self._loop = asyncio.get_running_loop()  # asked for once: each look at it is a system call
 
     @classmethod
     async def open(
@@ -123,7 +124,7 @@ class Ledger:
             return settling
         if self._young.pop(generation_id, None) is None:
             self._old.pop(generation_id, None)
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[None] = self._loop.create_future()
         self._settling[generation_id] = future
         lease, limit = self._pool.spend(settlement.hold, settlement.generation.charge)
         self._writer.settle(Posting(settlement, lease, limit, future))

@@ -6,7 +6,6 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway_core.host.dispatch import all_
 from gateway_core.host.snapshot import Snapshot
 from gateway_core.ledger.records import AttemptRecord
 from gateway_core.pipeline.client import Client
@@ -302,7 +301,7 @@ class Exchange:
             return
         for call in hooks:
             try:
-                await all_((call,), self.ctx, self.attempt, self.usage or {}, self.charge)
+                await call(self.ctx, self.attempt, self.usage or {}, self.charge)
             except Exception as error:  # noqa: BLE001  # an observer's failure must not reach the request
                 self.runtime.log.error("record failed", generation_id=self.generation_id, error=repr(error))
 

@@ -50,20 +50,13 @@ async def admit(exchange: Exchange) -> None:
     sent = exchange.headers.raw
     cap = exchange.cap = max_cost(exchange.headers) if _MAX_COST in sent else None
     exchange.watched = cap is not None
-    ctx = RequestContext(
-        generation_id=exchange.generation_id,
-        operation=exchange.route.operation,
-        protocol=exchange.route.protocol,
-        principal=principal,
-        headers=exchange.headers,
-        view=view,
-        candidates=candidates,
-    )
     if hooks := exchange.snapshot.hooks.bound:
+        ctx = _context(exchange, principal, view, candidates, Nanos(0))
         candidates = tuple([await bounded(hooks, ctx, endpoint) for endpoint in candidates])
     worst = exchange.worst_case = _worst(candidates, view)
-    worst = worst if cap is None else min(worst, cap)
-    ctx = exchange.ctx = msgspec.structs.replace(ctx, candidates=candidates, worst_case=worst)
+    ctx = exchange.ctx = _context(
+        exchange, principal, view, candidates, worst if cap is None else min(worst, cap)
+    )
     if _DRY_RUN in sent and is_dry_run(exchange.headers):
         raise Estimated(await estimate(exchange, [(one, output_limit(one, view)) for one in candidates]))
     if _IDEMPOTENCY in sent:
@@ -170,6 +163,26 @@ def _answer(exchange: Exchange, view: RequestView) -> Answer:
         meta=view.meta,
         usage_event=view.usage_event,
         model=view.model,
+    )
+
+
+def _context(
+    exchange: Exchange,
+    principal: Principal,
+    view: RequestView,
+    candidates: tuple[Endpoint, ...],
+    worst_case: Nanos,
+) -> RequestContext:
+    route = exchange.route
+    return RequestContext(
+        generation_id=exchange.generation_id,
+        operation=route.operation,
+        protocol=route.protocol,
+        principal=principal,
+        headers=exchange.headers,
+        view=view,
+        candidates=candidates,
+        worst_case=worst_case,
     )
 
 

@@ -18,6 +18,7 @@ Framing = Literal["length", "chunked", "to the end", "no body"]
 EXTENSION: Final = "gateway.turn"
 _JOIN_BELOW: Final = 64 * 1024
 _LEFT: Final = "the client has left"
+_OVER: Final[Message] = {}
 
 
 class Turn:
@@ -156,6 +157,7 @@ class Turn:
             if not (self.gone and _is_disconnect(error)):
                 await connection.report(error)
         finally:
+            self.scope = _OVER  # it holds this turn: a circle that only the garbage collector would break
             connection.ended(self, failure)
 
     async def receive(self) -> Message:

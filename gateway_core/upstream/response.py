@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from gateway_core.upstream.decode import Inflater, inflater
-from gateway_core.upstream.exchange import COMPLETE, FAILED, Exchange, too_large
+from gateway_core.upstream.exchange import COMPLETE, FAILED, Exchange, RawHeaders, too_large
 from gateway_core.upstream.headers import Headers, fields
 from plugin_sdk.errors import UpstreamCut, UpstreamError, UpstreamTimeout
 
@@ -11,30 +11,28 @@ from plugin_sdk.errors import UpstreamCut, UpstreamError, UpstreamTimeout
 class UpstreamResponse(Exchange):
     """Read it with `next` or `read` from one task at a time; `release` it in the end, whatever happened."""
 
-    __slots__ = ("_headers", "_inflater")
+    __slots__ = ("_inflater",)
 
-    _headers: Headers
     _inflater: Inflater | None
 
     def opened(self, *, decode: bool = True) -> None:
         """The head is in: read what it says about the body."""
-        found = fields(self.raw)
         self._inflater = None
-        if decode and b"content-encoding" in found and not self.head_only:
+        if decode and not self.head_only and _is_encoded(self.raw):
             try:
-                self._inflater = inflater(found[b"content-encoding"].decode("latin-1"))
+                self._inflater = inflater(fields(self.raw)[b"content-encoding"].decode("latin-1"))
             except UpstreamError:
                 self.release()
                 raise
-            if self._inflater is not None:
-                del found[b"content-encoding"]
-                found.pop(b"content-length", None)  # of the compressed form
-        self._headers = Headers(found)
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The answer's headers, names in lower case."""
-        return self._headers
+        """The answer's headers, names in lower case; read when somebody asks, which is seldom."""
+        found = fields(self.raw)
+        if self._inflater is not None:
+            del found[b"content-encoding"]
+            found.pop(b"content-length", None)  # of the compressed form
+        return Headers(found)
 
     async def next(self) -> bytes | None:
         """The next bytes of the body, None at its clean end; an error comes after all that had arrived."""
@@ -125,3 +123,10 @@ class UpstreamResponse(Exchange):
             raise self.error
         if self._inflater is not None and not self._inflater.finished:
             raise UpstreamCut("The provider's answer ended before its end.", reason="cut")
+
+
+def _is_encoded(raw: RawHeaders) -> bool:
+    for name, _ in raw:  # noqa: SIM110  # a generator would cost as much again
+        if len(name) == 16 and name.lower() == b"content-encoding":
+            return True
+    return False

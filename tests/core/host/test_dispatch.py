@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from gateway_core.config.problems import ConfigError
-from gateway_core.host.dispatch import adapted, all_, chain, first
+from gateway_core.host.dispatch import adapted, chain, first
 from gateway_core.host.snapshot import Snapshot, build
 from tests.core.conftest import Install
 
@@ -31,22 +31,6 @@ async def test_first_stops_at_the_first_answer_that_is_not_none() -> None:
 
 async def test_first_of_nobody_is_none() -> None:
     assert await first([], "x") is None
-
-
-async def test_all_collects_every_answer_that_is_not_none() -> None:
-    calls: list[Any] = []
-    assert await all_([answering(1, calls), answering(None, calls), answering(False, calls)], "x") == [
-        1,
-        False,
-    ]
-    assert len(calls) == 3
-
-
-async def test_all_stops_at_the_first_exception() -> None:
-    calls: list[Any] = []
-    with pytest.raises(LookupError):
-        await all_([answering(1, calls), failing, answering(2, calls)])
-    assert len(calls) == 1
 
 
 async def test_chain_threads_one_argument_and_none_leaves_it() -> None:
