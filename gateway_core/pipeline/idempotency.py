@@ -4,7 +4,7 @@ from hashlib import sha256
 from typing import Final
 
 from gateway_core.db.idempotency import Earlier
-from gateway_core.ledger.records import UNWRITTEN
+from gateway_core.ledger.records import UNWRITTEN, LedgerOverloaded
 from gateway_core.pipeline.exchange import Exchange, Phase
 from plugin_sdk.errors import Conflict, InvalidRequest, Unprocessable
 from plugin_sdk.protocol import RequestView
@@ -86,5 +86,12 @@ async def conclude(exchange: Exchange) -> None:
         return
     if exchange.charge is not None and exchange.charge.total > 0:
         await exchange.runtime.idempotent.keep(*place, "", None)
-    elif exchange.unbilled != UNWRITTEN:  # then the ledger alone knows; it is asked when it has to be
+    elif exchange.unbilled != UNWRITTEN or _untried(
+        exchange
+    ):  # else the ledger alone knows, when it is asked
         await exchange.runtime.idempotent.drop(*place)
+
+
+def _untried(exchange: Exchange) -> bool:
+    """Whether the settlement was refused before anything was tried: it will never be there."""
+    return exchange.error is not None and isinstance(exchange.error.__cause__, LedgerOverloaded)

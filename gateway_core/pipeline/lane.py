@@ -88,14 +88,23 @@ async def _answer(exchange: Exchange) -> None:
 
 
 async def _over(exchange: Exchange) -> None:
-    """Tell the observers, then let go of the snapshot: a plugin is not stopped under its own request."""
+    """See to the request's key, then tell the observers, whatever becomes of the first."""
     try:
         if exchange.client.records:
             await conclude(exchange)
-        if exchange.snapshot.hooks.record:
-            await exchange.observe()
+    except asyncio.CancelledError:
+        exchange.runtime.adopt(_observed(exchange))
+        raise
     except Exception as error:  # the answer is given and settled: only its key is not
         exchange.runtime.log.exception("idempotency failed", error, generation_id=exchange.generation_id)
+    await _observed(exchange)
+
+
+async def _observed(exchange: Exchange) -> None:
+    """Tell the observers, then let go of the snapshot: a plugin is not stopped under its own request."""
+    try:
+        if exchange.snapshot.hooks.record:
+            await exchange.observe()
     finally:
         exchange.runtime.leave(exchange.snapshot)
 

@@ -120,6 +120,7 @@ async def _complete(exchange: Exchange, facts: Facts, tail: bytes, *, ended: boo
         await _broken(exchange, error)
         return
     except GatewayError as error:
+        exchange.error = error
         await _end_in_error(exchange, error)
         return
     await exchange.client.finish(tail)

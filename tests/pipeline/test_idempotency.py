@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway_core.ledger import writer
 from tests.gateway.upstream import Script, Upstream, sse
 from tests.pipeline.driver import driver
 from tests.pipeline.test_endings import ANSWER, COST, chunk, plugins, request, stream, usage_event, whole
@@ -144,3 +145,20 @@ async def test_what_a_key_is_worth_is_what_became_of_its_request(
         again = await gateway.ask(request(name), idempotency_key="k")
     assert again.status == status
     assert len(upstream.calls(name)) - asked_before == (2 if status == 200 else 1)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_a_request_that_the_ledger_had_no_room_for_may_be_tried_again(
+    streamed: bool, upstream: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = stream(chunk("Hello"), chunk(finish="stop"), usage_event()) if streamed else whole(ANSWER)
+    name = upstream.play(f"full-{streamed}", script)
+    async with driver(tmp_path, plugins(upstream)) as gateway:
+        body = request(name, stream=streamed)
+        with monkeypatch.context() as full:
+            full.setattr(writer, "QUEUE", 0)
+            failed = await gateway.ask(body, idempotency_key="k")
+        again = await gateway.ask(body, idempotency_key="k")
+    assert b"could not record" in failed.body
+    assert (again.status, b"Hello" in again.body) == (200, True)
+    assert [row["charge"] for row in gateway.settled() if row["charge"]] == [COST]
