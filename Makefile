@@ -11,10 +11,10 @@ LOCK   := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-has
           --no-emit-index-url --no-emit-find-links --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fix docs bench lock wheel clean
+.PHONY: help run test check fix docs bench instructions lock wheel clean
 
 help: ## This list
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 run: $(VENV)/.installed ## Start the gateway on 127.0.0.1:8080; ARGS="--listen 127.0.0.1:9000" adds options
 	@$(BIN)/gateway --config $(CONFIG) serve $(ARGS)
@@ -38,6 +38,9 @@ docs: $(VENV)/.installed-dev ## Write the generated tables of docs/, then check 
 
 bench: $(VENV)/.installed-dev ## Measure, and print the table; ARGS="cases --seconds 1" measures less, --help says what
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+instructions: $(VENV)/.installed-dev ## Count instructions a request and an event with valgrind, beside those recorded
+	@$(BIN)/python -m tests.bench.instructions $(ARGS)
 
 lock: $(VENV)/.installed-dev ## Resolve the dependencies anew; the files name no index and no path
 	echo 'setuptools>=77' | $(LOCK) --upgrade pyproject.toml - -o config/requirements.lock

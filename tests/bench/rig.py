@@ -15,7 +15,7 @@ from tests.gateway.process import PROGRAM, Gateway, free_port, running
 PRICE: Final = {"input_text_tokens": "2.50", "cached_read_text_tokens": "0.25", "output_text_tokens": "15.00"}
 # What the models do is said by their names: see upstream.c.
 BEHAVIOURS: Final = (
-    "d0", "d50", "d200", "n50", "n150", "i10", "i20n100", "i1000n40", "i500n30", "e400", "e429", "e500",
+    "d0", "d50", "d200", "n50", "n500", "i10", "i20n100", "i1000n40", "i500n30", "e400", "e429", "e500",
 )  # fmt: skip
 
 
@@ -23,6 +23,7 @@ class Rig:
     """An upstream, and databases for as many gateways as are wanted."""
 
     def __init__(self, folder: Path, provider: Target) -> None:
+        folder.mkdir(exist_ok=True)
         self._folder = folder
         self._templates: dict[str, Template] = {}
         self.upstream = provider
@@ -100,12 +101,12 @@ def target(gateway: Gateway) -> Target:
 
 
 @contextlib.contextmanager
-def hello() -> Iterator[Target]:
-    """The least application, on its core."""
+def hello(before: Sequence[str] = ()) -> Iterator[Target]:
+    """The least application, on its core; `before` are words before its command."""
     port = free_port()
     with on_core(OURS):
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.bench.hello", str(port)],
+            [*before, sys.executable, "-m", "tests.bench.hello", str(port)],
             stdout=subprocess.PIPE,
             cwd=HERE.parents[1],
         )

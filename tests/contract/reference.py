@@ -27,6 +27,7 @@ from plugin_sdk.fidelity import ANSWER, REQUEST
 from plugin_sdk.plugin import PluginConfig
 from plugin_sdk.protocol import Protocol, UpstreamProtocol
 from plugin_sdk.provider import Provider, ProviderConfig
+from tests.bench import instructions
 from tests.bench import table as bench
 from tests.bench.results import recorded
 from tests.contract.repository import ROOT
@@ -268,6 +269,7 @@ REGIONS: dict[str, Callable[[], str]] = {
     "answer_fidelity": answer_fidelity,
     "bench_targets": lambda: bench.targets(recorded()),
     "bench_figures": lambda: bench.figures(recorded()),
+    "bench_instructions": lambda: instructions.render(instructions.recorded()),
     "bench_circumstances": lambda: bench.circumstances(recorded()),
 }
 

@@ -43,6 +43,23 @@ def test_importing_the_core_imports_no_plugin_and_no_heavy_library() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_a_gateway_imports_the_plugins_of_its_configuration_and_no_others(tmp_path: Path) -> None:
+    config = tmp_path / "gateway.yaml"
+    names = ["openai_chat", "text", "api_keys", "prepaid_wallet", "router", "simulator"]
+    config.write_text("plugins:\n" + "".join(f"  {name}: {{}}\n" for name in names))
+    code = (
+        "import sys; from gateway_core.app import create_app; create_app(sys.argv[1]);"
+        "found = [name.split('.') for name in sys.modules if name.startswith('plugins.')];"
+        "print(*{parts[2] for parts in found if len(parts) > 2})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(config)],
+        capture_output=True, text=True, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert sorted(done.stdout.split()) == sorted(names)
+
+
 def test_a_name_that_nobody_offers_names_what_is_installed() -> None:
     (error,) = errors("roter")
     what = "no installed distribution offers it (did you mean `router`?); installed are "
