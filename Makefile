@@ -11,7 +11,7 @@ LOCK   := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-has
           --no-emit-index-url --no-emit-find-links --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fix docs bench instructions lock wheel clean
+.PHONY: help run test torture check fix docs bench instructions lock wheel clean
 
 help: ## This list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -21,6 +21,9 @@ run: $(VENV)/.installed ## Start the gateway on 127.0.0.1:8080; ARGS="--listen 1
 
 test: $(VENV)/.installed-dev ## Every test; ARGS="tests/contract -k hooks" narrows it down
 	$(BIN)/python -m pytest $(or $(ARGS),-n auto tests)
+
+torture: $(VENV)/.installed-dev ## Kill the gateway at every step, leave it by the thousand (half an hour); what was found
+	$(BIN)/python -m pytest --whole --timeout 3600 $(or $(ARGS),tests/gateway/torture)
 
 check: $(VENV)/.installed-dev ## Lint, format, types, import contracts
 	$(BIN)/ruff check .

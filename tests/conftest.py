@@ -21,6 +21,11 @@ def _guard(event: str, arguments: tuple[Any, ...]) -> None:
         raise NetworkRefused(f"tests stay on loopback; this one wanted {address[0]}:{address[1]}")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`make torture` asks for more than every run of the tests can afford."""
+    parser.addoption("--whole", action="store_true", help="as many kills, clients ... as the promise names")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Register the markers, and forbid this process every connection that leaves the machine.
 

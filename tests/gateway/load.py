@@ -3,18 +3,17 @@
 import asyncio
 from dataclasses import dataclass
 from typing import Any
+from zlib import crc32
 
-from tests.gateway.conftest import PRICE, provider
+from tests.gateway.conftest import provider
 from tests.gateway.samples import ASK, USAGE, answer, chunk, usage_event
 from tests.gateway.upstream import Received, Script, Upstream, sse
 from tests.gateway.wire import Client
 
 MODEL = "test/load"
 BROKEN = (OSError, asyncio.IncompleteReadError, TimeoutError)
-COST = int(
-    USAGE["prompt_tokens"] * float(PRICE["input_text_tokens"]) * 1_000
-    + USAGE["completion_tokens"] * float(PRICE["output_text_tokens"]) * 1_000
-)  # nanos of every whole answer
+MOST = 40  # tokens of an answer
+PRICE = {"input_text_tokens": "10", "output_text_tokens": "10000"}  # USD a million: a cent for each of output
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,9 +26,23 @@ class Outcome:
     left: bool = False
 
 
+def tokens(tag: str) -> int:
+    """How many tokens the answer of this tag has: nothing but its upstream says so."""
+    return 1 + crc32(tag.encode()) % MOST
+
+
+def cost(output: int) -> int:
+    """The nanos of a whole answer that has so many tokens."""
+    return USAGE["prompt_tokens"] * 10_000 + output * 10_000_000
+
+
+COST = cost(USAGE["completion_tokens"])
+
+
 def plugins(upstream: Upstream, **more: Any) -> dict[str, Any]:
     """The provider that the load goes to."""
-    return {"loaded": provider(upstream.base_url("loaded"), {"id": MODEL, "max_output": 1_000}, **more)}
+    model = {"id": MODEL, "max_output": MOST, "price": PRICE}
+    return {"loaded": provider(upstream.base_url("loaded"), model, **more)}
 
 
 def play(upstream: Upstream, name: str, *, events: int, pace: float) -> str:
@@ -37,11 +50,13 @@ def play(upstream: Upstream, name: str, *, events: int, pace: float) -> str:
 
     def choose(request: Received) -> Script:
         tag, stream = request.json["x_tag"], request.json.get("stream")
+        said = tokens(tag)
+        figures = {"completion_tokens": said, "total_tokens": USAGE["prompt_tokens"] + said}
         if not stream:
-            body = sse(answer(id=tag), done=False)[6:-2]
+            body = sse(answer(id=tag, usage={**USAGE, **figures}), done=False)[6:-2]
             return Script(pieces=(body[:100], body[100:]), framing="length", pace=pace)
         parts = [sse(chunk(f" {number}", id=tag), done=False) for number in range(events)]
-        last = sse(chunk(None, "stop", id=tag), {**usage_event(), "id": tag})
+        last = sse(chunk(None, "stop", id=tag), {**usage_event(**figures), "id": tag})
         return Script(pieces=(*parts, last), pace=pace, content_type="text/event-stream")
 
     return upstream.play(name, choose)

@@ -1,6 +1,5 @@
-"""kill -9 under load: what a client saw whole is charged once; of the rest, what the upstream finished."""
+"""kill -9 of one worker of several; of the whole gateway see torture/."""
 
-import asyncio
 import os
 import signal
 from contextlib import AsyncExitStack
@@ -8,7 +7,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from tests.gateway import load
-from tests.gateway.books import Books, books
+from tests.gateway.books import books
 from tests.gateway.conftest import Start
 from tests.gateway.process import Gateway
 from tests.gateway.samples import chunk, usage_event
@@ -16,84 +15,8 @@ from tests.gateway.upstream import Script, Upstream, sse
 from tests.gateway.waiting import until
 from tests.gateway.wire import Reading
 
-CLIENTS = 24
-ENOUGH = 150  # answers before the kill
-DATABASES = pytest.mark.parametrize("database", ["sqlite", "postgres"])
 
-
-@DATABASES
-@pytest.mark.slow
-async def test_after_a_kill_every_answer_that_was_seen_whole_is_charged_once_and_nothing_is_held(
-    start: Start, upstream: Upstream, database: str
-) -> None:
-    gateway = start(load.plugins(upstream), database=database)
-    script = load.play(upstream, f"kill-{database}", events=4, pace=0.01)
-    outcomes = await _loaded_until_killed(gateway, script, database)
-    seen = [one for one in outcomes if one.complete]
-    assert len(seen) >= ENOUGH
-    assert len(outcomes) > len(seen)  # the kill met requests under way
-    gateway.restart()
-    found = await _recovered(gateway)
-    await _check(found, outcomes, upstream)
-    async with gateway.client() as client:
-        fresh = await load.ask(client, script, f"{database}-fresh", stream=False)
-    assert fresh.complete
-    gateway.cli("ledger", "verify")
-    gateway.stop()
-    after = await books(gateway.database)
-    assert list(after.problems()) == []
-    assert fresh.generation_id in after.charged
-    assert (after.leases, after.holds) == ([], [])
-
-
-async def _loaded_until_killed(gateway: Gateway, script: str, prefix: str) -> list[load.Outcome]:
-    outcomes: list[load.Outcome] = []
-    killed = asyncio.Event()
-
-    async def work(name: int) -> None:
-        async with gateway.client() as client:
-            number = 0
-            while not killed.is_set():
-                number += 1
-                tag = f"{prefix}-{name}-{number}"
-                outcomes.append(await load.ask(client, script, tag, stream=bool(number % 3)))
-                if sum(one.complete for one in outcomes) >= ENOUGH and not killed.is_set():
-                    killed.set()
-                    gateway.kill()
-
-    await asyncio.gather(*(work(name) for name in range(CLIENTS)))
-    return outcomes
-
-
-async def _recovered(gateway: Gateway) -> Books:
-    """The books once the dead have been dealt with."""
-
-    async def done() -> bool:
-        found = await books(gateway.database)
-        return not any(row["state"] == "begun" for row in found.generations.values())
-
-    await until(done, "no generation is left begun")
-    return await books(gateway.database)
-
-
-async def _check(found: Books, outcomes: list[load.Outcome], upstream: Upstream) -> None:
-    """What money.md 5 promises of a kill."""
-    assert list(found.problems()) == []
-    seen = {one.generation_id for one in outcomes if one.complete}
-    assert seen <= found.charged
-    for key in found.charged:
-        row, record = found.settlements[key], found.generations[key]
-        assert row["charge"] == load.COST
-        if key not in seen:
-            assert row["upstream_finished_at"] is not None
-            assert record["native_response_id"] in upstream.finished
-    tags = [found.generations[key]["native_response_id"] for key in found.charged]
-    assert len(set(tags)) == len(tags)
-    alive = {key for key, row in found.instances.items() if os.path.exists(f"/proc/{row['pid']}")}  # noqa: PTH110
-    assert {row["instance_id"] for row in found.leases} <= alive
-
-
-@DATABASES
+@pytest.mark.parametrize("database", ["sqlite", "postgres"])
 @pytest.mark.slow
 async def test_a_killed_worker_takes_nothing_from_its_siblings(
     start: Start, upstream: Upstream, database: str

@@ -25,9 +25,9 @@ def left(starter: Callable[[ExitStack], Start], upstream: Upstream) -> Iterator[
     """`test/patient` drains for long, `test/hasty` for half a second, `test/abrupt` not at all."""
     base = upstream.base_url("left")
     plugins = {
-        "patient": provider(base, {"id": "test/patient"}),
-        "hasty": provider(base, {"id": "test/hasty"}, drain_seconds=0.5),
-        "abrupt": provider(base, {"id": "test/abrupt"}, on_disconnect="abort"),
+        "patient": provider(base, {"id": "test/patient", "price": load.PRICE}),
+        "hasty": provider(base, {"id": "test/hasty", "price": load.PRICE}, drain_seconds=0.5),
+        "abrupt": provider(base, {"id": "test/abrupt", "price": load.PRICE}, on_disconnect="abort"),
     }
     with ExitStack() as stack:
         yield starter(stack)(plugins)

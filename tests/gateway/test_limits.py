@@ -67,6 +67,7 @@ async def test_a_request_limit_is_exact_for_200_requests_at_once(
     assert midnight.isoformat(timespec="milliseconds").replace("+00:00", "Z") in last.body.decode()
     assert 0 < int(last.headers["retry-after"]) <= 86_400
     assert len(upstream.calls(name)) == 50
+    assert len(await _rows(gateway, "SELECT DISTINCT instance_id FROM settlements")) > 1  # not one alone
     gateway.stop()
     assert await _rows(gateway, "SELECT * FROM limit_reservations") == []
 
@@ -93,6 +94,7 @@ async def test_a_cost_limit_of_a_team_is_never_passed_by_200_requests_at_once(
     # What is left pays for less than one answer more.
     assert int(spent[0]["nanos"]) > 1_000_000_000 - 2 * COST
     assert len(upstream.calls(name)) == statuses[200]
+    assert len(await _rows(gateway, "SELECT DISTINCT instance_id FROM settlements")) > 1  # not one alone
     gateway.stop()
     assert await _rows(gateway, "SELECT * FROM limit_reservations") == []
     (counter,) = await _rows(gateway, "SELECT * FROM limit_counters")
