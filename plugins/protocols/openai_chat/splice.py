@@ -90,12 +90,20 @@ class StreamSplice(ResponseStream):
 
     def _events(self, block: bytes) -> list[Piece]:
         pieces: list[Piece] = []
-        for raw in split(block):
-            if self._plain.all_of(raw, tools=self._tap.tools):
-                pieces.append(self._fast(raw))
-            else:
-                self._event(raw, pieces)
+        self._some(list(split(block)), pieces)
         return joined(pieces)
+
+    def _some(self, events: list[bytes], pieces: list[Piece]) -> None:
+        """Events in a row: all at once where all are plain, else each half by itself."""
+        block = b"".join(events)
+        if self._plain.all_of(block, tools=self._tap.tools):
+            pieces.append(self._fast(block))
+        elif len(events) == 1:
+            self._event(block, pieces)
+        elif events:
+            middle = len(events) // 2
+            self._some(events[:middle], pieces)
+            self._some(events[middle:], pieces)
 
     def _event(self, raw: bytes, pieces: list[Piece]) -> None:
         """One event, whatever it is."""
