@@ -19,7 +19,7 @@ from plugin_sdk.money import Nanos
 _since = click.option("--since", type=Moment(), metavar="ISO", help="From this moment on; UTC if no zone.")
 _until = click.option("--until", type=Moment(), metavar="ISO", help="Before this moment.")
 _reason = click.option("--reason", required=True, metavar="TEXT", help="Why, for the record.")
-_FORMULA: Final = ("=", "+", "-", "@", "\t")  # how a text begins that a spreadsheet would run
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")  # how a text begins that a spreadsheet would run
 _MONEY: Final = ("paid", "revenue", "cost_of_sales", "loss", "margin")
 
 

@@ -7,6 +7,9 @@ from gateway_core.db.chain import Entry, link
 from gateway_core.db.forms import Write
 from gateway_core.db.session import Row, Session
 from gateway_core.db.tables import CHARGE, COST, LEASE_PAGES, TRANSACTIONS, WALLET_PAGES, entries_of
+from plugin_sdk.errors import Unprocessable
+
+LARGEST: Final = 1_000_000_000 * 1_000_000_000  # nanos of a wallet: sums of several fit a column
 
 
 class UnbalancedError(ValueError):
@@ -106,6 +109,8 @@ class Book:
         corrects: str | None = None,
     ) -> None:
         """Note a transaction, chained to its wallet's last; its entries must sum to zero."""
+        if wallet.balance > LARGEST:
+            raise Unprocessable("A wallet holds at most $1,000,000,000.", reason="wallet_full")
         self._note(transaction_id, entries)
         wallet.sequence += 1
         wallet.head = link(

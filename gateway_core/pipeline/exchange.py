@@ -197,7 +197,10 @@ class Exchange:
         if not any(meter.startswith("output_") for meter, quantity in counted.items() if quantity):
             counted = {**counted, "output_text_tokens": facts.output_estimate}
         bound = self.attempt.endpoint.bound
-        made = self.by_card(counted) if bound is None else by_card(counted, bound, self.terms())
+        try:
+            made = self.by_card(counted) if bound is None else by_card(counted, bound, self.terms())
+        except ValueError:  # more than any ledger can hold
+            return True
         return made.total >= self.cap
 
     @property

@@ -14,7 +14,7 @@ from plugin_sdk.price_rules import PLAIN, STANDARD, Terms, parameters
 from plugin_sdk.protocol import RequestView
 
 OVER_HOLD = "over_hold"
-MOST = (1 << 63) - 1  # nanos that a column holds
+MOST = (1 << 53) - 1  # nanos of one answer: any reader of JSON reads them, and columns hold sums of them
 _MILLION = 1_000_000
 _encode = msgspec.json.Encoder().encode
 
@@ -44,8 +44,11 @@ async def quoted(
 
 
 def by_card(usage: Usage, card: PriceCard, terms: Terms = PLAIN) -> Charge:
-    """What a usage comes to by a card. Raises ValueError where no ledger can hold so much."""
-    return _bounded(charge(metered(usage, card), card, terms))
+    """What a usage comes to by a card. Raises ValueError for what is no quantity, and for too much of it."""
+    try:
+        return _bounded(charge(metered(usage, card), card, terms))
+    except (TypeError, ArithmeticError) as error:  # another's figures: text, or a Decimal that is no number
+        raise ValueError(f"not the quantities of a usage: {error!r}") from error
 
 
 def metered(usage: Usage, card: PriceCard) -> Usage:

@@ -5,9 +5,11 @@ provider's own total says that it stands beside them (as one does).
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from plugin_sdk.money import Usage
+
+ABSURD: Final = 1 << 40  # a count above it is noise, not a quantity
 
 
 def meters(usage: Mapping[str, Any]) -> Usage | None:
@@ -66,4 +68,6 @@ def _count(value: Any) -> int | None:
         return None
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return max(0, value) if isinstance(value, int) else None
+    if not isinstance(value, int):
+        return None
+    return value if 0 <= value < ABSURD else 0

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from gateway_core.db.book import LARGEST
 from gateway_core.db.books import Books
 from gateway_core.db.margin import margins
 from gateway_core.db.url import open_store
@@ -125,6 +126,15 @@ async def test_credit_is_given_and_taken_as_far_as_there_is_any(database: str) -
         with pytest.raises(NotFound):
             await books.adjust("nobody", nanos=5, reason="sorry")
     assert await balance(database) == 0
+    assert await verify(database) == []
+
+
+async def test_a_wallet_has_a_largest_balance(database: str) -> None:
+    await charged(database)
+    async with corrected(database) as books:
+        with pytest.raises(Unprocessable, match="at most"):
+            await books.adjust(TEAM, nanos=LARGEST, reason="a slip of the hand")
+    assert await balance(database) == 10 * USD - 1_000
     assert await verify(database) == []
 
 

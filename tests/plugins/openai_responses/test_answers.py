@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+import pytest
+
 from plugin_sdk.artefacts import seal, unseal
 from plugin_sdk.protocol import Target
 from plugin_sdk.testing import Sample, check_protocol
@@ -18,6 +20,7 @@ from plugin_sdk.text import (
     ToolCallPart,
 )
 from plugins.modalities.text import GENERATE
+from plugins.protocols.openai_responses.usage import meters
 from tests.plugins.openai_responses.sdk import accept
 from tests.plugins.openai_responses.wire import (
     RESPONSES,
@@ -104,3 +107,8 @@ def test_a_foreign_signature_travels_in_a_reasoning_item_and_comes_back() -> Non
     built = json.loads(RESPONSES.build(RESPONSES.parse(view), Target(base_url="u", model="m")).body)
     assert "gw1." not in json.dumps(built)
     assert unseal(seal([mine])) is not None
+
+
+@pytest.mark.parametrize("count", [1 << 40, 10**30, -1, 1e300])
+def test_a_count_beyond_all_measure_is_noise_and_not_a_quantity(count: float) -> None:
+    assert meters({"input_tokens": count, "output_tokens": 5}) == {"output_text_tokens": 5}
