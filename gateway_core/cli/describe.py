@@ -5,6 +5,7 @@ import json
 import click
 
 from gateway_core.cli.group import Options
+from gateway_core.cli.values import columns
 
 
 @click.command()
@@ -73,8 +74,4 @@ def _table(rows: list[dict[str, object]]) -> str:
         instances = row["instances"]
         shown = ", ".join(map(str, instances)) if isinstance(instances, list) and instances else "-"
         lines.append((str(row["name"]), shown, str(row["distribution"]), str(row["version"])))
-    widths = [max(len(line[at]) for line in lines) for at in range(4)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    )
+    return columns(lines)

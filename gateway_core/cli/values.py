@@ -1,6 +1,7 @@
 """Values of options that click has no type for."""
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -79,6 +80,13 @@ class Listen(click.ParamType[str]):
         except ValueError as error:
             self.fail(f"{value!r}: {error}", param, ctx)
         return str(value)
+
+
+def columns(rows: Sequence[Sequence[str]]) -> str:
+    """Rows as text, each column as wide as its widest."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def usd(nanos: int) -> str:
