@@ -29,6 +29,7 @@ Usd = Annotated[Decimal, BeforeValidator(_decimal)]
 Name = Annotated[
     str, Field(min_length=1, max_length=200, pattern=r"^[!-~]+$")
 ]  # it stands in headers and logs
+Plan = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,40}$")]
 Meter = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[a-z][a-z0-9_]*$")]
 
 
@@ -106,7 +107,7 @@ class PriceRule(BaseModel):
     meter: Meter
     usd: Usd
     per: int = Field(default=1, gt=0)
-    plan: str = Field(default=STANDARD, pattern=r"^[a-z0-9_-]{1,40}$")
+    plan: Plan = STANDARD
     priority: int = 100
     when: tuple[PriceCondition, ...] = ()
     effective_from: Moment | None = None
@@ -134,7 +135,8 @@ class PriceRule(BaseModel):
 class ModelEntry(BaseModel):
     """One model at this provider.
 
-    `price` is `free`, or {meter: "USD"} per 1M for token meters and per unit for others, or a list of rules.
+    `price` is `free`, or {meter: "USD"} per 1M for token meters and per unit for others, or a list of rules;
+    `plans` has what is charged otherwise in other plans, by plan and meter.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -145,6 +147,7 @@ class ModelEntry(BaseModel):
     operations: tuple[str, ...] | None = None  # default: every operation the provider speaks
     price: Literal["free"] | dict[Meter, Usd] | tuple[PriceRule, ...] | None = None
     unpriced: Literal["refuse", "allow"] | None = None  # without the prices it needs; default: the provider's
+    plans: dict[Plan, dict[Meter, Usd]] = {}
     context: int | None = Field(default=None, gt=0)
     max_output: int | None = Field(default=None, gt=0)
     weight: int = Field(default=1, ge=0)
@@ -157,22 +160,43 @@ class ModelEntry(BaseModel):
 
     @field_validator("price")
     @classmethod
-    def _one_rule_a_meter(cls, price: Any) -> Any:
+    def _some_price(cls, price: Any) -> Any:
         if price in ({}, ()):
             raise ValueError("no price in it: write `free` for a model that costs nothing")
-        rules = [_place(rule) for rule in price] if isinstance(price, tuple) else []
-        if twice := sorted({place[0] for place in rules if rules.count(place) > 1}):
-            raise ValueError(f"more than one rule for: {', '.join(twice)}")
         return price
+
+    @field_validator("plans")
+    @classmethod
+    def _other_plans(cls, plans: Any) -> Any:
+        if STANDARD in plans:
+            raise ValueError(f"what is charged as {STANDARD} is the `price`")
+        return plans
+
+    @model_validator(mode="after")
+    def _one_rule_a_meter(self) -> "ModelEntry":
+        places = [_place(rule) for rule in self.rules]
+        if twice := sorted({place[0] for place in places if places.count(place) > 1}):
+            raise ValueError(f"more than one rule for: {', '.join(twice)}")
+        return self
+
+    @property
+    def rules(self) -> tuple[PriceRule, ...]:
+        """Its price in full; nothing for a free model and for one without a price."""
+        if self.price is None or self.price == "free":
+            return ()
+        plain = {STANDARD: self.price} if isinstance(self.price, Mapping) else {}
+        listed = self.price if isinstance(self.price, tuple) else ()
+        by_plan = (
+            PriceRule(meter=meter, usd=usd, per=_per(meter), plan=plan)
+            for plan, prices in (plain | self.plans).items()
+            for meter, usd in prices.items()
+        )
+        return (*listed, *by_plan)
 
     @property
     def prices(self) -> tuple[Price, ...]:
-        """The rules of its price card; none for a free model and for one without a price."""
-        if isinstance(self.price, Mapping):
-            return tuple(Price(meter=meter, usd=usd, per=_per(meter)) for meter, usd in self.price.items())
-        if isinstance(self.price, tuple):
-            return tuple(rule.price for rule in self.price)
-        return ()
+        """The rules of its price card."""
+        return tuple(rule.price for rule in self.rules)
 
     @property
     def free(self) -> bool:

@@ -5,9 +5,10 @@ PIPELINE hooks are `async def`; the core awaits them one at a time, in the order
 docstring's first word says how the answers combine: FIRST, ALL or CHAIN.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from plugin_sdk.catalogue import ModelEntry
 from plugin_sdk.context import Attempt, Credentials, Endpoint, Principal, RequestContext
 from plugin_sdk.hooks import hookspec
 from plugin_sdk.modality import Modality
@@ -33,6 +34,16 @@ def register_protocols() -> Sequence[UpstreamProtocol]:
 @hookspec
 def register_providers() -> Sequence[Provider[Any]]:
     """Return the providers this plugin adds; a Provider subclass registers itself without this hook."""
+
+
+@hookspec
+def register_models(
+    provider: Provider[Any], models: Sequence[ModelEntry], note: Callable[[str], None]
+) -> Sequence[ModelEntry] | None:
+    """CHAIN models. Return what a provider offers, with prices or models of yours; None leaves it as it is.
+
+    Of an operator's own entries every word that they say goes before. `note` tells the operator something.
+    """
 
 
 @hookspec

@@ -1,9 +1,10 @@
 """Models and prices: what ships beside a provider's plugin, with the operator's own entries on top."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from fnmatch import fnmatchcase
+from functools import partial
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
@@ -22,7 +23,7 @@ from plugin_sdk.provider import Provider
 
 
 def entries(
-    provider: Provider[Any], loaded: Loaded, problems: Problems
+    provider: Provider[Any], loaded: Loaded, problems: Problems, note: Callable[[str], None]
 ) -> tuple[tuple[ModelEntry, str], ...]:
     """(model, place): what the provider ships, with what the operator changed, then the operator's own."""
     shipped, file = _shipped(provider, problems)
@@ -34,6 +35,10 @@ def entries(
             base = models.get(entry.id)
             merged = entry if base is None else _over(base[0], entry)
             models[entry.id] = merged, str(loaded.place(provider.name, ("models", at)))
+        for entry in _amended(provider, [entry for entry, _ in models.values()], loaded, problems, note):
+            place = models[entry.id][1] if entry.id in models else ""
+            said = next((one for one in own if one.id == entry.id), None)
+            models[entry.id] = (entry if said is None else _over(entry, said)), place
         check_names([entry for entry, _ in models.values()])
     except ValueError as error:
         loaded.complain(problems, provider.name, ("models",), str(error))
@@ -85,8 +90,42 @@ def _canonical(usd: Decimal) -> str:
 
 
 def _over(base: ModelEntry, entry: ModelEntry) -> ModelEntry:
-    """The shipped entry with the fields that the operator wrote."""
-    return base.model_copy(update={name: getattr(entry, name) for name in entry.model_fields_set})
+    """The shipped entry with the fields that the operator wrote; a price of theirs is the whole price."""
+    said = {name: getattr(entry, name) for name in entry.model_fields_set}
+    return base.model_copy(update=({"plans": {}} if "price" in said else {}) | said)
+
+
+def _amended(
+    provider: Provider[Any],
+    models: Sequence[ModelEntry],
+    loaded: Loaded,
+    problems: Problems,
+    note: Callable[[str], None],
+) -> Sequence[ModelEntry]:
+    """The models as the plugins leave them that have something to say about models."""
+    for impl in reversed(loaded.manager.hook.register_models.get_hookimpls()):
+        given: dict[str, Any] = {
+            "provider": provider,
+            "models": models,
+            "note": partial(_noted, impl.plugin_name, note),
+        }
+        try:
+            found: Any = impl.function(**{name: given[name] for name in impl.argnames})
+            models = models if found is None else [_entry(one) for one in found]
+        except Exception as error:  # noqa: BLE001  # a plugin's own failure is an operator's message, not our crash
+            what = f"register_models failed: {type(error).__name__}: {error}"
+            loaded.complain(problems, impl.plugin_name, (), what)
+    return models
+
+
+def _noted(plugin: str, note: Callable[[str], None], what: str) -> None:
+    note(f"plugins.{plugin}: {what}")
+
+
+def _entry(found: object) -> ModelEntry:
+    if not isinstance(found, ModelEntry):
+        raise TypeError(f"it returned {type(found).__name__} where a ModelEntry was wanted")
+    return found
 
 
 def _kept(

@@ -18,6 +18,7 @@ REGISTRATION = (
     "register_modalities",
     "register_protocols",
     "register_providers",
+    "register_models",
     "register_routes",
     "register_commands",
 )

@@ -89,7 +89,7 @@ def offer(registry: Registry, loaded: Loaded, problems: Problems, at: int) -> Of
     for provider in registry.providers.values():
         speaks = _speaks(provider, registry, loaded, problems)
         spoken[provider.name] = tuple(chain.from_iterable(speaks.values()))
-        models = entries(provider, loaded, problems)
+        models = entries(provider, loaded, problems, warnings.append)
         if models and not any(operation in registry.operations for operation in speaks):
             warnings.append(
                 f"plugins.{provider.name}: nothing it speaks is enabled; its models are not offered"

@@ -76,9 +76,15 @@ def test_a_search_is_paid_by_the_request_and_its_size() -> None:
     assert nanos(Perplexity, "sonar", usage, values=wide) == 12_000_000 + 2_000_000
 
 
-def test_a_peak_hour_costs_twice_as_much() -> None:
+def test_a_peak_hour_costs_twice_as_much_but_not_on_weekends() -> None:
     usage = {"input_text_tokens": 1_000_000}
     hour = 3_600_000
-    day = 1_792_000_000_000 // (24 * hour) * 24 * hour
-    prices = [nanos(DeepSeek, "deepseek-v4-flash", usage, at=day + at * hour) for at in (0, 2, 5, 9, 12)]
-    assert prices == [220_000_000, 440_000_000, 220_000_000, 440_000_000, 220_000_000]
+    monday = 1_791_763_200_000  # 2026-10-12
+    cheap, dear = 150_000_000, 300_000_000
+
+    def prices(day: int) -> list[int]:
+        hours = (0, 2, 5, 9, 12)
+        return [nanos(DeepSeek, "deepseek-v4-flash", usage, at=day + at * hour) for at in hours]
+
+    assert prices(monday) == prices(monday + 96 * hour) == [cheap, dear, cheap, dear, cheap]
+    assert prices(monday - 24 * hour) == prices(monday + 120 * hour) == [cheap] * 5
