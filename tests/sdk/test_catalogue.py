@@ -41,6 +41,21 @@ def test_a_rule_in_full_says_its_own_unit() -> None:
     )
 
 
+def test_a_plan_is_priced_as_the_standard_one_is() -> None:
+    found = entry(
+        price={"input_text_tokens": "2"}, plans={"flex": {"input_text_tokens": "1", "requests": "0.1"}}
+    )
+    assert found.prices[1:] == (
+        Price(meter="input_text_tokens", usd=Decimal(1), per=1_000_000, plan="flex"),
+        Price(meter="requests", usd=Decimal("0.1"), per=1, plan="flex"),
+    )
+    with pytest.raises(ValidationError, match="what is charged as standard is the `price`"):
+        entry(price={"requests": "1"}, plans={"standard": {"requests": "2"}})
+    with pytest.raises(ValidationError, match="more than one rule for: requests"):
+        entry(price=[{"meter": "requests", "usd": "1", "plan": "x"}], plans={"x": {"requests": "2"}})
+    assert entry(price="free", plans={"x": {"requests": "2"}}).prices == ()
+
+
 def test_free_is_a_word_and_no_price_is_not_free() -> None:
     assert entry(price="free").free
     assert entry(price="free").prices == ()
@@ -63,6 +78,10 @@ def test_free_is_a_word_and_no_price_is_not_free() -> None:
         ([{"meter": "a", "usd": "1"}, {"meter": "a", "usd": "2"}], "more than one rule for: a"),
         ([{"meter": "a", "usd": "1", "per": 0}], "greater than 0"),
         ("gratis", "free"),
+        (
+            [{"meter": "a", "usd": "1"}, {"meter": "a", "usd": "1", "plan": "x"}, {"meter": "a", "usd": "2"}],
+            "for: a",
+        ),
     ],
 )
 def test_what_is_not_a_price_is_refused_with_what_to_write(price: Any, words: str) -> None:

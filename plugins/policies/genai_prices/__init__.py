@@ -64,7 +64,7 @@ class GenaiPrices(Plugin[GenaiPricesConfig]):
     ) -> Sequence[ModelEntry] | None:
         """The models with the package's prices; what those cannot say here is noted."""
         known = self.config.providers.get(provider.name) or KNOWN.get(provider.name)
-        if known is None:
+        if known is None or not any(map(self._wanted, models)):
             return None
         theirs, measures = opened(known), units()
         left_out: dict[str, list[str]] = {}

@@ -231,6 +231,58 @@ def test_prices_that_begin_later_are_offered_and_prices_that_are_over_are_not() 
     assert {rule.until for rule in both.card.prices} == {None}
 
 
+DOUBLE = """
+class Double(Plugin[PluginConfig]):
+    @hookimpl
+    def register_models(self, provider, models, note):
+        if provider.name != "acme":
+            return None
+        note("doubled")
+        price = {"input_text_tokens": "2", "output_text_tokens": "2"}
+        return [type(one).model_validate({**one.model_dump(), "price": price}) for one in models]
+"""
+
+
+def test_a_plugin_prices_what_is_shipped_and_the_operators_words_go_before(install: Install) -> None:
+    acme(install)
+    install("double", {"double": "t_double:Double"}, {"t_double.py": DOUBLE})
+    own = [{"id": "acme/a", "price": PRICED}, {"id": "new", "upstream": "n"}]
+    found = snapshot(double={}, acme={"models": own}, other=provider({"id": "x", "price": PRICED}))
+    cards = {name: found.endpoints(name, CHAT)[0].card.prices[0].usd for name in ("acme/a", "b", "new", "x")}
+    assert cards == {"acme/a": 1, "b": 2, "new": 2, "x": 1}
+    assert found.warnings == ("plugins.double: doubled",)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("raise ValueError('no list today')", "register_models failed: ValueError: no list today"),
+        ("return ['acme/a']", "it returned str where a ModelEntry was wanted"),
+        ("return [*models, models[0].model_copy(update={'id': 'b'})]", "'b' names both acme/b and b"),
+    ],
+)
+def test_a_plugin_that_fails_at_models_is_an_operators_message(
+    install: Install, body: str, said: str
+) -> None:
+    acme(install)
+    method = f"    @hookimpl\n    def register_models(self, models):\n        {body}\n"
+    text = "class P(Plugin[PluginConfig]):\n" + method
+    install("p", {"p": "t_p:P"}, {"t_p.py": text})
+    (error,) = errors(p={}, acme={})
+    assert said in error
+
+
+def test_other_plans_stand_beside_a_price_and_go_with_it(install: Install) -> None:
+    plans = {"flex": {"input_text_tokens": "0.5"}}
+    acme(install, SHIPPED.replace("price: *one", "price: *one, plans: {flex: {input_text_tokens: '0.25'}}"))
+    found = snapshot(acme={"models": [{"id": "acme/a", "plans": plans}]})
+    by_plan = {rule.plan: rule.usd for rule in found.endpoints("acme/a", CHAT)[0].card.prices}
+    assert by_plan == {"standard": 1, "flex": Decimal("0.5")}
+    assert len(found.endpoints("b", CHAT)[0].card.prices) == 3
+    whole = snapshot(acme={"models": [{"id": "acme/b", "price": PRICED}]})
+    assert {rule.plan for rule in whole.endpoints("b", CHAT)[0].card.prices} == {"standard"}
+
+
 def test_the_operator_may_take_a_shipped_price_away(install: Install) -> None:
     acme(install)
     assert snapshot(acme={"models": [{"id": "acme/a", "price": None}]}).unpriced("acme/a", TEXT)
