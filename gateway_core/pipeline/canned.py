@@ -39,7 +39,7 @@ def canned(snapshot: Snapshot, at: int) -> Iterator[Priced]:
 
 def _priced(snapshot: Snapshot, offer: Offer, operation: Operation, at: int) -> Priced:
     endpoint, card = offer.endpoint, offer.endpoint.card
-    allowed = snapshot.providers[endpoint.provider].config.unpriced == "allow"
+    allowed = endpoint.unpriced
     usage = {meter: _many(meter) for meter in sorted(operation.needs)}
     problems = [f"{operation.name} needs a price for {meter}" for meter in offer.lacks]
     notes = []
