@@ -23,7 +23,7 @@ test: $(VENV)/.installed-dev ## Every test; ARGS="tests/contract -k hooks" narro
 	$(BIN)/python -m pytest $(or $(ARGS),-n auto tests)
 
 torture: $(VENV)/.installed-dev ## Kill the gateway at every step, leave it by the thousand (half an hour); what was found
-	$(BIN)/python -m pytest --whole --timeout 3600 $(or $(ARGS),tests/gateway/torture)
+	$(BIN)/python -m pytest --whole --timeout 3600 $(or $(ARGS),-n auto tests/gateway/torture)
 
 check: $(VENV)/.installed-dev ## Lint, format, types, import contracts
 	$(BIN)/ruff check .

@@ -105,9 +105,16 @@ RECORDS: Final = (
         " OR outcome NOT IN ('charged', 'released', 'abandoned') ORDER BY generation_id",
     ),
     Query(
-        "4 settled once", "generations", "generation {0} says it cost {1} nanos, its settlement {2}",
-        "SELECT g.id, g.cost_nanos, s.charge FROM generations g JOIN settlements s ON s.generation_id = g.id"
-        " WHERE g.cost_nanos <> s.charge ORDER BY g.id",
+        "4 settled once", "generations",
+        "generation {0} is {1}, held {2} nanos and cost {3}; its settlement is {4}, held {5} and took {6}",
+        "SELECT g.id, g.state, g.hold_nanos, g.cost_nanos, s.outcome, s.hold, s.charge FROM generations g"
+        " JOIN settlements s ON s.generation_id = g.id WHERE g.cost_nanos <> s.charge"
+        " OR g.hold_nanos <> s.hold OR (g.state = 'abandoned') <> (s.outcome = 'abandoned') ORDER BY g.id",
+    ),
+    Query(
+        "9 priced", "generations", "generation {0} was priced by card {1}, which is not on record",
+        "SELECT g.id, g.card_id FROM generations g LEFT JOIN price_cards c ON c.id = g.card_id"
+        " WHERE g.card_id IS NOT NULL AND c.id IS NULL ORDER BY g.id",
     ),
     Query(
         "4 attempts", "attempts", "{0}: the attempts at {1} cost {2} nanos, its transaction says {3}",

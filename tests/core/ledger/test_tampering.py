@@ -20,11 +20,13 @@ from tests.core.ledger.books import TEAM, USD, changed, fund, held, line, opened
 COLUMNS = {
     "ledger_transactions": "id kind wallet_id sequence hash generation_id corrects created_at",
     "ledger_entries": "id transaction_id account amount",
-    "settlements": "generation_id outcome wallet_id charge price lost transaction_id",
+    "settlements": "generation_id outcome wallet_id hold charge price lost transaction_id",
     "wallets": "id team_id balance leased held sequence head",
-    "generations": "id state team_id cost_nanos pricing_lines",
+    "generations": "id state team_id cost_nanos hold_nanos pricing_lines card_id",
     "attempts": "id generation_id cost_nanos",
     "corrections": "id kind wallet_id reference generation_id amount reason",
+    "leases": "id wallet_id amount",
+    "holds": "id wallet_id amount",
 }
 Row = tuple[Any, ...]
 
@@ -60,6 +62,10 @@ async def books(url: str) -> str:
         await payments.reverse(source="acme", payment="p", reference=name, nanos=nanos, reason="returned")
     await payments.reinstate(source="acme", reversal="r1", reference="u1", reason="it came after all")
     await store.close()
+    # As of an instance that lives, and of a job that runs.
+    tamper(url, "INSERT INTO leases VALUES ('l', ?, 'i', 1, 700, NULL, 1)", TEAM)
+    tamper(url, "INSERT INTO holds VALUES ('h', ?, NULL, 'job', NULL, 300, 1)", TEAM)
+    tamper(url, "UPDATE wallets SET leased = leased + 700, held = held + 300 WHERE id = ?", TEAM)
     assert await verify(url) == []
     return url
 
@@ -203,3 +209,16 @@ async def test_a_transaction_that_was_slipped_in_is_found(
         )
     (first, *_) = await verify(books)
     assert first.row in ("Z", TEAM)
+
+
+@pytest.mark.parametrize(
+    ("change", "check"),
+    [("UPDATE settlements SET outcome = 'abandoned' WHERE outcome = 'released'", "4 settled once"),
+     ("UPDATE generations SET state = 'abandoned' WHERE cost_nanos = 0", "4 settled once"),
+     ("DELETE FROM price_cards", "9 priced")],
+)  # fmt: skip
+async def test_an_end_that_was_called_otherwise_and_a_price_that_is_gone_are_found(
+    books: str, change: str, check: str
+) -> None:
+    tamper(books, change)
+    assert [finding.check for finding in await verify(books)] == [check]
