@@ -10,7 +10,6 @@ from gateway_core.pipeline.stages import output_limit
 from plugin_sdk.context import Attempt, Endpoint
 from plugin_sdk.errors import CannotCarry, GatewayError, NoEndpointLeft, UpstreamCut, UpstreamError
 from plugin_sdk.fidelity import Report, request_report
-from plugin_sdk.money import Nanos
 from plugin_sdk.protocol import Piece, Protocol, Target, Translation, UpstreamProtocol, UpstreamRequest
 from plugin_sdk.provider import Provider
 
@@ -34,7 +33,7 @@ async def first_pieces(exchange: Exchange) -> list[Piece]:
             exchange.attempt = None
         except UpstreamError as error:
             last = error
-            exchange.attempted(error, _cost(exchange))
+            exchange.attempted(error, exchange.counted_cost())
             if not error.retryable or exchange.client.left:
                 raise
             exchange.drop_attempt()
@@ -207,17 +206,6 @@ async def _whole(exchange: Exchange) -> list[Piece]:
     if not stream.facts.complete:
         raise UpstreamError("The provider's answer could not be understood.", provider=_provider(exchange))
     return pieces
-
-
-def _cost(exchange: Exchange) -> Nanos:
-    """What a failed attempt cost us: only what its provider itself counted."""
-    facts = exchange.facts
-    if facts is None or facts.usage is None or exchange.attempt is None:
-        return Nanos(0)
-    try:
-        return exchange.by_card(facts.usage).total
-    except ValueError:  # no quantities; the attempt's record keeps them as they came
-        return Nanos(0)
 
 
 def _provider(exchange: Exchange) -> str | None:

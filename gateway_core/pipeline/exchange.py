@@ -268,6 +268,16 @@ class Exchange:
             return None
         return "zero_output_tokens"
 
+    def counted_cost(self) -> Nanos:
+        """What a failed attempt cost us: only what its provider itself counted."""
+        facts = self.facts
+        if facts is None or facts.usage is None:
+            return _NOTHING
+        try:
+            return self.by_card(facts.usage).total
+        except ValueError:  # no quantities; the attempt's record keeps them as they came
+            return _NOTHING
+
     def attempted(self, error: GatewayError | None, cost: Nanos = _NOTHING) -> None:
         """Book the running attempt: how it ended and what it cost us."""
         if self.attempt is None:

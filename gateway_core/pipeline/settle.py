@@ -72,8 +72,10 @@ async def settle(exchange: Exchange) -> None:
 async def _bill(exchange: Exchange, ended: Phase) -> _Bill:
     """The table above. A price that fails is nobody's debt: logged and counted, never a 500 (money.md 9)."""
     stream = exchange.stream
-    if stream is None or exchange.attempt is None or ended is REFUSED or ended is FAILED:
+    if stream is None or exchange.attempt is None or ended is REFUSED:
         return _Bill()
+    if ended is FAILED:
+        return _Bill(cost=exchange.counted_cost())
     facts = stream.facts
     unfinished = exchange.stopped or (ended is CANCELLED and not facts.complete)
     usage = _usage(exchange, facts, unfinished=unfinished)

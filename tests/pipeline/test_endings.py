@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from gateway_core.pipeline.exchange import ENDS, NEXT, Phase
+from plugin_sdk.protocol import Answer, Piece, ResponseStream
+from plugins.protocols.openai_chat import OpenAIChat
 from tests.gateway.upstream import Script, Upstream, sse
 from tests.pipeline.driver import PRICE, driver
 
@@ -169,6 +171,36 @@ async def test_an_upstream_error_is_recorded_and_free(
     )
     (attempt,) = gateway.rows("SELECT * FROM attempts")
     assert attempt["status"] == status
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_an_answer_at_which_a_protocol_breaks_is_a_500_and_its_cost_is_ours(
+    upstream: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, streamed: bool
+) -> None:
+    sound = OpenAIChat().splice
+
+    def splice(_: OpenAIChat, answer: Answer) -> ResponseStream:
+        found = sound(answer)
+        step = "feed" if streamed else "close"
+        sound_step = getattr(found, step)
+
+        def broken(*data: bytes) -> list[Piece]:
+            sound_step(*data)
+            raise ArithmeticError("a defect of a protocol")
+
+        monkeypatch.setattr(found, step, broken)
+        return found
+
+    monkeypatch.setattr(OpenAIChat, "splice", splice)
+    first = {**chunk("Hi"), "usage": USAGE}
+    upstream.play("breaks", stream(first) if streamed else whole(ANSWER))
+    async with driver(tmp_path, plugins(upstream)) as gateway:
+        answer = await gateway.ask(request("breaks", stream=streamed))
+    assert answer.status == 500
+    (row,) = gateway.settled()
+    assert (row["outcome"], row["charge"], row["lost"]) == ("released", 0, COST)
+    (attempt,) = gateway.rows("SELECT * FROM attempts")
+    assert (attempt["cost_nanos"], attempt["error_code"]) == (COST, "gateway_error")
 
 
 async def test_an_answer_of_nothing_is_not_charged_and_says_so(upstream: Upstream, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Refunds and adjustments: never more than there is, once a reference, and the chain holds."""
 
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 
 from gateway_core.db.book import LARGEST
 from gateway_core.db.books import Books
+from gateway_core.db.export import Wanted, export
 from gateway_core.db.margin import margins
 from gateway_core.db.url import open_store
 from gateway_core.ledger import verify
@@ -127,6 +129,26 @@ async def test_credit_is_given_and_taken_as_far_as_there_is_any(database: str) -
             await books.adjust("nobody", nanos=5, reason="sorry")
     assert await balance(database) == 0
     assert await verify(database) == []
+
+
+async def test_an_export_has_every_entry_once_in_the_order_of_the_books(database: str) -> None:
+    generation = await charged(database, cost=400)
+    async with corrected(database) as books:
+        await books.refund(TEAM, generation, nanos=300, reason="half")
+    found: list[dict[str, Any]] = []
+    assert await export(database, Wanted(), found.extend) == len(found) == 8
+    assert [row["entry"] for row in found] == sorted(row["entry"] for row in found)
+    sums = Counter[str]()
+    for row in found:
+        sums[row["account"]] += row["amount_nanos"]
+    assert sum(sums.values()) == 0
+    assert sums[f"wallet:{TEAM}"] == await balance(database) == 10 * USD - 700
+    assert (sums["revenue"], sums["cost_of_sales"]) == (700, -400)
+    mine: list[dict[str, Any]] = []
+    await export(database, Wanted(team_id=TEAM), mine.extend)
+    assert mine == found
+    for wanted in (Wanted(team_id="another"), Wanted(until=1), Wanted(since=1 << 60)):
+        assert await export(database, wanted, mine.extend) == 0
 
 
 async def test_a_wallet_has_a_largest_balance(database: str) -> None:
