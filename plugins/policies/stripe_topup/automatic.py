@@ -23,8 +23,8 @@ _log = logging.getLogger("gateway.stripe_topup")
 class AutomaticTopUps:
     """Each worker looks. Which payment comes next is said by the one before it, which Stripe knows.
 
-    The idempotency key of a charge is made of the payment before it: workers that saw the same get the same
-    payment, and who comes later finds it.
+    The idempotency key of a charge is made of the payment before it and of nothing else: workers that saw the
+    same get the same payment, also while their rules differ, and who comes later finds it.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class AutomaticTopUps:
             "description": "Automatic top-up",
             "metadata": {**self._bookings.metadata(rule.team_id), RULE: _digest(rule)},
         }
-        content = "\n".join((self._name, str(wanted), last))
+        content = "\n".join((self._name, rule.team_id, rule.customer, last))
         made = await self._account.charge(wanted, "gateway-" + sha256(content.encode()).hexdigest())
         await self._bookings.settle(made.id)
         return made

@@ -49,7 +49,8 @@ class Bookings:
     async def settle(self, intent_id: str) -> None:
         """Credit the payment if it is one of ours that was paid; take back what went back.
 
-        Until a look finds nothing more to take or to give back: the last look comes after the last booking.
+        NotFound where Stripe has none: with the right key it may have, and the webhook comes again. It looks
+        until a look finds nothing more to take or to give back: the last comes after the last booking.
         """
         for _ in range(_PASSES):
             if not await self._looked(intent_id):
@@ -57,7 +58,10 @@ class Bookings:
 
     async def _looked(self, intent_id: str) -> bool:
         intent = await self._account.intent(intent_id)
-        if intent is None or intent.metadata.get(PLUGIN) != self._name or intent.status != "succeeded":
+        if intent is None:
+            self._complain("a payment is not known under our API key", intent_id, "is its mode another?")
+            raise NotFound("Stripe has no such payment under our API key.", param="payment_intent")
+        if intent.metadata.get(PLUGIN) != self._name or intent.status != "succeeded":
             return False
         if intent.currency != CURRENCY or intent.amount_received <= 0:
             self._complain("a payment in another currency is not credited", intent_id, intent.currency)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from plugin_sdk.errors import Conflict
 from plugin_sdk.money import Nanos
 from plugins.policies.stripe_topup import StripeTopUp
 from plugins.policies.stripe_topup.account import Declined
@@ -61,6 +62,25 @@ async def test_two_workers_that_see_it_at_once_charge_once(world: World) -> None
     assert world.stripe.count(*CHARGED) == 3
     assert len(world.stripe.intents) == 1
     assert await world.balances() == {"T": 2_500}
+    await world.prove()
+
+
+async def test_two_workers_whose_rules_differ_for_a_moment_charge_once(world: World) -> None:
+    workers = [await looking(world) for _ in range(2)]
+    both = threading.Barrier(2, timeout=20)
+
+    def together(method: str, path: str) -> None:
+        if method == "GET" and path == "/v1/payment_intents":
+            both.wait()
+
+    world.stripe.waits = together
+    rules = (rule(), rule(amount="30"))
+    found = await asyncio.gather(
+        *[worker.check(one) for worker, one in zip(workers, rules, strict=True)], return_exceptions=True
+    )
+    assert sum(isinstance(one, Conflict) for one in found) == 1
+    assert len(world.stripe.intents) == 1
+    assert await world.balances() in ({"T": 2_500}, {"T": 3_000})
     await world.prove()
 
 
