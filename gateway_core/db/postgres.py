@@ -106,6 +106,10 @@ class PostgresStore(Store):
         return isinstance(error, _TRANSIENT)
 
     @override
+    async def tidy(self) -> None:
+        """Nothing: PostgreSQL has processes of its own for that."""
+
+    @override
     async def close(self) -> None:
         async with self._turn:
             if self._connection is not None:

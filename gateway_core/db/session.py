@@ -59,6 +59,9 @@ class Store(Protocol):
     async def read(self, work: Work[T]) -> T:
         """Run `work` without one; it must not write."""
 
+    async def tidy(self) -> None:
+        """Do beside the writing what would else delay it now and then."""
+
     def transient(self, error: Exception) -> bool:
         """Whether the database is at fault, not the rows: it may succeed later."""
 

@@ -28,6 +28,7 @@ LOCK_WAIT: Final = 2.0  # seconds for the file's write lock, before the error go
 _CHUNK: Final = (
     64  # rows a statement; smaller chunks are powers of two, so that few statements are ever prepared
 )
+_LOG_PAGES: Final = 16_000  # 64 MB: a log so long is moved by whoever commits, if `tidy` could not before
 _LOCK_POLL: Final = 0.0005  # SQLite's own busy handler sleeps up to 100 ms, and three workers take turns
 _Job = tuple[Callable[[], Any], asyncio.AbstractEventLoop, "asyncio.Future[Any]"]
 
@@ -111,6 +112,11 @@ class SqliteStore(Store):
         return await self._ask(lambda: _run(work(SqliteSession(self._open()))))
 
     @override
+    async def tidy(self) -> None:
+        """Move committed pages from the log into the file, which no writer waits for."""
+        await asyncio.to_thread(self._checkpoint)
+
+    @override
     def transient(self, error: Exception) -> bool:
         return isinstance(error, sqlite3.OperationalError)
 
@@ -149,7 +155,7 @@ class SqliteStore(Store):
             )
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute(f"PRAGMA synchronous={self._synchronous}")
-            connection.execute("PRAGMA wal_autocheckpoint=2000")
+            connection.execute(f"PRAGMA wal_autocheckpoint={_LOG_PAGES}")
             connection.execute("PRAGMA journal_size_limit=67108864")
             connection.execute("PRAGMA cache_size=-16000")
             connection.execute(
@@ -158,6 +164,17 @@ class SqliteStore(Store):
             connection.execute("PRAGMA busy_timeout=0")  # _begin waits itself
             self._connection = connection
         return self._connection
+
+    def _checkpoint(self) -> None:
+        connection = sqlite3.connect(self._path, isolation_level=None, timeout=0)
+        try:
+            connection.execute(f"PRAGMA synchronous={self._synchronous}")
+            for _ in range(
+                2
+            ):  # the second moves what was committed during the first: then the log begins anew
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        finally:
+            connection.close()
 
     def _transact(self, work: Work[T]) -> T:
         connection = self._open()

@@ -23,6 +23,7 @@ from plugin_sdk.money import Hold, Nanos
 
 SWEEP_SECONDS: Final = 0.05  # a begin row waits one to two of these, and most settlements come before
 TEND_SECONDS: Final = 0.2
+TIDY_SECONDS: Final = 1.0
 _log = logging.getLogger("gateway.ledger")
 
 
@@ -83,6 +84,7 @@ class Ledger:
         ledger._tasks = [
             asyncio.create_task(ledger._sweep(), name="ledger sweep"),
             asyncio.create_task(ledger._every(TEND_SECONDS, ledger._pool.tend), name="ledger leases"),
+            asyncio.create_task(ledger._every(TIDY_SECONDS, ledger._store.tidy), name="ledger store"),
             asyncio.create_task(ledger._every(heartbeat_seconds, ledger._live), name="ledger heartbeat"),
         ]
         return ledger
