@@ -121,8 +121,12 @@ class Gateway:
             ask=partial(ask, self._runtime.upstream, snapshot),
             prices=Prices(snapshot, self._runtime.ids.generation),
         )
-        for call in snapshot.hooks.startup:
-            await call(services)
+        try:
+            for call in snapshot.hooks.startup:
+                await call(services)
+        except BaseException:
+            await self._stop_plugins(snapshot)  # those that did start hold something, or run
+            raise
 
     async def _stop_plugins(self, snapshot: Snapshot) -> None:
         for call in reversed(snapshot.hooks.shutdown):
