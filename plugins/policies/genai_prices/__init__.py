@@ -14,11 +14,12 @@ from pydantic import Field, ValidationError
 
 from plugin_sdk.catalogue import ModelEntry, PriceRule
 from plugin_sdk.hooks import hookimpl
+from plugin_sdk.money import PriceCard
 from plugin_sdk.plugin import Plugin, PluginConfig
 from plugin_sdk.provider import Provider
 from plugins.policies.genai_prices.cards import Card, card
 from plugins.policies.genai_prices.package import find, opened
-from plugins.policies.genai_prices.units import METERS, NEEDED, units
+from plugins.policies.genai_prices.units import NEEDED, units
 
 # Providers as they are called here, and in the package.
 KNOWN: Final[Mapping[str, str]] = MappingProxyType(
@@ -92,13 +93,14 @@ class GenaiPrices(Plugin[GenaiPricesConfig]):
 def _with(entry: ModelEntry, made: Card) -> ModelEntry:
     """The entry at these prices; as it is where they are none by which text could be charged.
 
-    Its own rules stay for plans that the package does not have, and for meters that it cannot have.
+    Its own rules stay for plans that the package does not have, and for meters that its prices do not take.
     """
     if not _prices_text(made):
         return entry
     rules = [PriceRule.model_validate(rule) for rule in made.rules]
     plans = {rule.plan for rule in rules}
-    kept = [rule for rule in entry.rules if rule.plan not in plans or rule.meter not in METERS]
+    theirs = PriceCard(id="", prices=tuple(rule.price for rule in rules))
+    kept = [rule for rule in entry.rules if rule.plan not in plans or not theirs.takes(rule.meter)]
     return entry.model_copy(update={"price": (*rules, *kept), "plans": {}})
 
 

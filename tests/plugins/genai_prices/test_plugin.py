@@ -58,6 +58,13 @@ def test_rules_for_plans_that_the_package_does_not_have_stay() -> None:
     assert own <= set(endpoint.card.prices)
 
 
+def test_rules_for_meters_that_the_package_has_no_price_for_stay() -> None:
+    found = snapshot(xai={"api_key": "none", "models": [{"id": "grok", "upstream": "grok-4.6"}]})
+    assert usd(found, "xai/grok-4.6", "native_web_search_requests") == Decimal("0.005")
+    assert usd(found, "xai/grok-4.6", "cached_read_text_tokens") == Decimal("0.5")
+    assert usd(found, "grok", "native_web_search_requests") is None
+
+
 def test_only_models_that_fit_and_providers_that_are_known_are_priced() -> None:
     second = {"eu": {"plugin": "openai", "api_key": "none", "models": [{"id": "m", "upstream": "gpt-5"}]}}
     assert snapshot(None, **second).unpriced("m", "text.generate")
