@@ -10,6 +10,7 @@ from quart import Quart
 from gateway_core.config.load import ConfigError
 from gateway_core.db.key_admin import KeyAdmin
 from gateway_core.db.limits import Limiter
+from gateway_core.db.provider_keys import ProviderKeys
 from gateway_core.db.stores import Stores
 from gateway_core.db.url import open_store
 from gateway_core.host.dispatch import HookCall
@@ -119,6 +120,7 @@ class Gateway:
             pepper=snapshot.config.pepper(),
             models=lambda: snapshot.models,
             ask=partial(ask, self._runtime.upstream, snapshot),
+            own_keys=ProviderKeys(self._stores.keys, snapshot.config.pepper()),
             prices=Prices(snapshot, self._runtime.ids.generation),
         )
         try:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 import msgspec
+from pydantic import SecretStr
 
 from plugin_sdk.money import Hold, Nanos, PriceCard
 from plugin_sdk.protocol import RequestView
@@ -53,6 +54,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     simulated: bool = False
     weight: int = 1
     unpriced: bool = False  # served though it lacks a price that its operation needs
+    key: SecretStr | None = None  # to call it with, the team's own; None: the one of the provider's block
     params: tuple[str, ...] = ()  # what the model takes, as its catalogue entry says; empty: it says nothing
 
 

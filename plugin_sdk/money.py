@@ -196,6 +196,7 @@ class Charge(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     lines: tuple[ChargeLine, ...] = ()
     unpriced: tuple[str, ...] = ()
     holes: tuple[str, ...] = ()
+    more: Mapping[str, int | Decimal | str] = {}  # what else the pricing object says, by policies
 
     @cached_property
     def total(self) -> Nanos:

@@ -1,7 +1,7 @@
 """A provider: where it is, what it speaks, how a request is signed, what its failures mean."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final, Literal, TypeVar
+from typing import Any, ClassVar, Final, Literal, Self, TypeVar
 
 import httpx
 import msgspec
@@ -105,6 +105,10 @@ class Provider(Plugin[C]):
         if key is not None and len(secret := key.get_secret_value().encode()) >= SHORTEST_SECRET:
             body = body.replace(secret, b"[redacted]")  # whatever it looks like
         return classify(status, headers, body, provider=self.name)
+
+    def keyed(self, key: SecretStr) -> Self:
+        """The same provider with another key: for one attempt, that of the team that brings its own."""
+        return type(self)(self.name, self.config.model_copy(update={"api_key": key}))
 
     def transport(self) -> httpx.AsyncBaseTransport | None:
         """An upstream of the provider's own (embedded, or a test's); None: HTTP."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
+from pydantic import SecretStr
 
 from plugin_sdk.context import Endpoint, KeyMode, Principal
 from plugin_sdk.limits import Limits, LimitStore
@@ -252,6 +253,33 @@ class Prices(Protocol):
         """
 
 
+class OwnKey(msgspec.Struct, frozen=True):
+    """A team's own key for a provider, sealed: what may be cached. `hint` is how it ends."""
+
+    team_id: str
+    provider: str
+    sealed: str
+    hint: str
+    always_use: bool  # never the gateway's key in its place
+    created_at: int
+
+
+class OwnKeyStore(Protocol):
+    """The keys that teams bring for providers."""
+
+    async def of(self, team_id: str) -> Sequence[OwnKey]:
+        """A team's keys, sealed."""
+
+    def opened(self, key: OwnKey) -> SecretStr:
+        """The key itself, for one attempt. Internal where it cannot be read."""
+
+    def on_change(self, forget: Callable[[], None]) -> None:
+        """Call `forget` when any key changed: by this process at once, by another within a second or two."""
+
+    async def count(self, team_id: str, month: str, by: int) -> int:
+        """Count requests that a team makes with keys of its own in a month (`2026-01`); how many they are."""
+
+
 class Services(msgspec.Struct, frozen=True, kw_only=True):
     """`clock` gives the wall time in ms since 1970; `pepper` is KEY_PEPPER; `models` the catalogue's rows."""
 
@@ -267,3 +295,4 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     models: Callable[[], Sequence[Mapping[str, Any]]]
     ask: Ask
     prices: Prices
+    own_keys: OwnKeyStore

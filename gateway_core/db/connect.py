@@ -11,7 +11,7 @@ from tortoise.migrations.executor import MigrationExecutor
 from gateway_core.db.url import sqlite_path
 
 APP: Final = "core"
-MODELS: Final = "gateway_core.db.models"
+MODELS: Final = ["gateway_core.db.models", "gateway_core.db.provider_key_models"]
 MIGRATIONS: Final = "gateway_core.db.migrations"
 
 
@@ -32,7 +32,7 @@ def config(url: str) -> dict[str, Any]:
         }
     return {
         "connections": {"default": connection},
-        "apps": {APP: {"models": [MODELS], "migrations": MIGRATIONS, "default_connection": "default"}},
+        "apps": {APP: {"models": MODELS, "migrations": MIGRATIONS, "default_connection": "default"}},
     }
 
 
@@ -81,4 +81,4 @@ async def migrate(url: str) -> Sequence[str]:
 
 
 def _executor() -> MigrationExecutor:
-    return MigrationExecutor(get_connection("default"), {APP: {"models": [MODELS], "migrations": MIGRATIONS}})
+    return MigrationExecutor(get_connection("default"), {APP: {"models": MODELS, "migrations": MIGRATIONS}})

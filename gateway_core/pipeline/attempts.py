@@ -8,7 +8,14 @@ from gateway_core.pipeline.exchange import ATTEMPTING, Exchange
 from gateway_core.pipeline.pricing import payable_output
 from gateway_core.pipeline.stages import output_limit
 from plugin_sdk.context import Attempt, Endpoint
-from plugin_sdk.errors import CannotCarry, GatewayError, NoEndpointLeft, UpstreamCut, UpstreamError
+from plugin_sdk.errors import (
+    CannotCarry,
+    GatewayError,
+    NoEndpointLeft,
+    UpstreamCut,
+    UpstreamError,
+    UpstreamUnauthorized,
+)
 from plugin_sdk.fidelity import Report, request_report
 from plugin_sdk.protocol import Piece, Protocol, Target, Translation, UpstreamProtocol, UpstreamRequest
 from plugin_sdk.provider import Provider
@@ -42,6 +49,8 @@ async def first_pieces(exchange: Exchange) -> list[Piece]:
 
 async def _attempt(exchange: Exchange, attempt: Attempt) -> list[Piece]:
     provider = exchange.snapshot.providers[attempt.endpoint.provider]
+    if attempt.endpoint.key is not None:
+        provider = provider.keyed(attempt.endpoint.key)
     request = await _upstream_request(exchange, attempt, provider)
     exchange.dispatched = exchange.first_event = time.perf_counter()
     response = exchange.response = await exchange.runtime.upstream.send(
@@ -54,7 +63,10 @@ async def _attempt(exchange: Exchange, attempt: Attempt) -> list[Piece]:
         exchange.client_left()
     if not 200 <= response.status < 300:
         body = await response.read(ERROR_BODY_LIMIT)
-        raise provider.classify(response.status, response.headers, body)
+        error = provider.classify(response.status, response.headers, body)
+        if exchange.byok and isinstance(error, UpstreamUnauthorized):
+            error.message = "The provider refused the key that the team brought."
+        raise error
     _begin_stream(exchange, attempt)
     if exchange.answer is not None and exchange.answer.stream:
         return await _until_started(exchange)

@@ -162,6 +162,11 @@ class Exchange:
         return None if self.stream is None else self.stream.facts
 
     @property
+    def byok(self) -> bool:
+        """Whether the running attempt is made with a key of the team's own: it costs us nothing."""
+        return self.attempt is not None and self.attempt.endpoint.key is not None
+
+    @property
     def fidelity(self) -> str:
         """The `x-gateway-fidelity` of the request: what was changed on its way to the upstream."""
         report = self.report
@@ -296,7 +301,7 @@ class Exchange:
                 started_at=self.received_at + int((self.dispatched - self.began) * 1000),
                 latency_ms=int((ended - self.dispatched) * 1000),
                 native_id=None if facts is None else facts.native_id,
-                cost=cost,
+                cost=_NOTHING if self.byok else cost,
                 usage=usage,
             )
         )

@@ -16,7 +16,7 @@ from plugin_sdk.protocol import RequestView
 OVER_HOLD = "over_hold"
 MOST = (1 << 53) - 1  # nanos of one answer: any reader of JSON reads them, and columns hold sums of them
 _MILLION = 1_000_000
-_encode = msgspec.json.Encoder().encode
+_encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
 async def priced(
@@ -95,7 +95,7 @@ def payable_output(endpoint: Endpoint, view: RequestView, hold: Nanos) -> int | 
 
 def pricing_object(made: Charge, lines: Sequence[msgspec.Raw], *, suppressed: str | None = None) -> bytes:
     """The `pricing` object of an answer, as JSON. `suppressed` says why nothing is charged after all."""
-    total, tail = made.total, b""
+    total, tail = made.total, b"".join([b",%b:%b" % (_encode(k), _encode(v)) for k, v in made.more.items()])
     if suppressed is not None:
         total, lines = Nanos(0), ()
         tail = b',"billing_suppressed":true,"billing_suppression_reason":' + _encode(suppressed)
@@ -120,7 +120,7 @@ def _checked(made: Charge) -> Charge:
             raise TypeError(f"{line.meter}: money is whole nanos, not {line.nanos!r}")
     if made.total < 0:
         raise ValueError(f"a charge cannot be negative, got {made.total}")
-    _encode((pricing_lines(made), made.unpriced))
+    _encode((pricing_lines(made), made.unpriced, made.more))
     return _bounded(made)
 
 

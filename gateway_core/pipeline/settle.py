@@ -208,6 +208,7 @@ def _record(exchange: Exchange, ended: Phase, bill: _Bill, charged: Nanos, now: 
         tuple(exchange.attempts),
         _bounded(sent.get(b"x-title")),
         _bounded(sent.get(b"http-referer") or sent.get(b"referer")),
+        exchange.byok,
         terms=None if made is None or endpoint is None else kept(exchange.terms(), endpoint.card),
     )
 

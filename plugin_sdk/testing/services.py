@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
+from pydantic import SecretStr
 
 from plugin_sdk.context import KeyMode
 from plugin_sdk.errors import InsufficientFunds, NotFound
@@ -15,6 +16,7 @@ from plugin_sdk.services import (
     KeyChange,
     KeyRecord,
     ManagedKey,
+    OwnKey,
     Services,
     UpstreamAnswer,
     WalletRecord,
@@ -268,6 +270,33 @@ class MemoryUpstreams:
         return self.answers.pop(0)
 
 
+class MemoryOwnKeys:
+    """An OwnKeyStore: `keys` are of every team; nothing is really sealed. `counts` are by team and month."""
+
+    def __init__(self) -> None:
+        self.keys: list[OwnKey] = []
+        self.counts: dict[tuple[str, str], int] = {}
+        self.failing = False
+
+    async def of(self, team_id: str) -> Sequence[OwnKey]:
+        """The team's."""
+        return [key for key in self.keys if key.team_id == team_id]
+
+    def opened(self, key: OwnKey) -> SecretStr:
+        """What stands for the sealed text."""
+        return SecretStr(key.sealed)
+
+    def on_change(self, forget: Callable[[], None]) -> None:
+        """Nothing here changes by itself."""
+
+    async def count(self, team_id: str, month: str, by: int) -> int:
+        """Add them up; OSError where it is `failing`."""
+        if self.failing:
+            raise OSError("no database")
+        self.counts[team_id, month] = self.counts.get((team_id, month), 0) + by
+        return self.counts[team_id, month]
+
+
 class MemoryServices:
     """The stores, the upstreams, and a clock that stands still until `now` (ms since 1970) is set."""
 
@@ -281,6 +310,7 @@ class MemoryServices:
         self.limits = MemoryLimits()
         self.key_admin = MemoryKeyAdmin()
         self.prices = MemoryPrices()
+        self.own_keys = MemoryOwnKeys()
         self.pepper = pepper
         self.now = now
 
@@ -299,4 +329,5 @@ class MemoryServices:
             models=tuple,
             ask=self.upstreams,
             prices=self.prices,
+            own_keys=self.own_keys,
         )

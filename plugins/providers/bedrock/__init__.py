@@ -75,6 +75,12 @@ class Bedrock(Provider[BedrockConfig]):
             )
 
     @override
+    def keyed(self, key: SecretStr) -> "Bedrock":
+        """With an API key of Bedrock's in the place of whatever the block has."""
+        none = dict.fromkeys(("access_key_id", "secret_access_key", "session_token"))
+        return Bedrock(self.name, self.config.model_copy(update={**none, "api_key": key}))
+
+    @override
     def sign(self, request: UpstreamRequest) -> UpstreamRequest:
         """With the API key, or with a signature over the request as it is sent."""
         return super().sign(request) if self._signer is None else self._signer.sign(request)

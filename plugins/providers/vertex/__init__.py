@@ -70,6 +70,11 @@ class Vertex(Provider[VertexConfig]):
             self._account = ServiceAccount(key, name, verify_tls=config.verify_tls)
 
     @override
+    def keyed(self, key: SecretStr) -> "Vertex":
+        """With a token in the place of the service account."""
+        return Vertex(self.name, self.config.model_copy(update={"service_account": None, "api_key": key}))
+
+    @override
     def adapt(self, request: UpstreamRequest, report: Report) -> UpstreamRequest:
         """At the project's address; calls have no ids here, their order says which is which."""
         request = super().adapt(request, report)

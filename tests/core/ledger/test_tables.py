@@ -30,7 +30,7 @@ async def test_an_empty_database_lacks_every_migration_and_gets_them(tmp_path: P
 async def test_the_migrations_make_what_the_models_say(url: str) -> None:
     async with database(url) as context:
         assert context.apps is not None
-        detector = MigrationAutodetector(context.apps, {APP: {"models": [MODELS], "migrations": MIGRATIONS}})
+        detector = MigrationAutodetector(context.apps, {APP: {"models": MODELS, "migrations": MIGRATIONS}})
         operations = [operation for writer in await detector.changes() for operation in writer.operations]
     # Options differ in what has no place in a table, and in constraints made by operations of their own.
     assert [operation for operation in operations if not isinstance(operation, AlterModelOptions)] == []
