@@ -41,7 +41,7 @@ class Client:
     """Writes are no-ops once the client has left: what becomes of the upstream is the exchange's business."""
 
     __slots__ = (
-        "_on_left", "_receive", "_recorded", "_room", "_send", "_turn", "_type", "_watcher",
+        "_ended", "_on_left", "_receive", "_recorded", "_room", "_send", "_turn", "_type", "_watcher",
         "left", "started",
     )  # fmt: skip
 
@@ -53,6 +53,7 @@ class Client:
         self._recorded: list[bytes] | None = None
         self._room = 0
         self._type = ""
+        self._ended = False
         self.left = False
         self.started = False
         extensions = scope.get("extensions")
@@ -147,6 +148,8 @@ class Client:
         """Send a whole answer."""
         if self._turn is None:
             lines += b"\r\ncontent-length: %d" % len(body)  # our own server says so itself
+            if self._watcher is None:  # a body that nobody reads may hold up its connection, this answer too
+                self._watcher = asyncio.ensure_future(self._watch())
         await self.start(status, lines)
         await self._push(body, more=False)
 
@@ -162,6 +165,7 @@ class Client:
             return
         turn = self._turn
         if turn is None:
+            self._ended = not more
             await self._deliver({"type": "http.response.body", "body": data, "more_body": more})
             return
         try:
@@ -190,7 +194,8 @@ class Client:
     async def _watch(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        self._has_left()
+        if not self._ended:  # behind the end of an answer, a disconnect is only the end of its request
+            self._has_left()
 
     def _has_left(self) -> None:
         if not self.left:

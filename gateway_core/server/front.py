@@ -5,16 +5,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
+from hypercorn import protocol as protocols
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.asyncio import run as seam
 from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
+from hypercorn.protocol.h2 import H2Protocol
 from hypercorn.typing import AppWrapper, LifespanState
 from hypercorn.utils import parse_socket_addr
 
 from gateway_core.server.connection import Connection
 from gateway_core.server.heads import header_lines
+from gateway_core.server.http2 import Http2
 from gateway_core.server.limits import Limits
 from gateway_core.server.turn import App
 
@@ -155,10 +158,12 @@ class Front:
 def installed(front: Front) -> Iterator[None]:
     """Let Hypercorn's `worker_serve` use the front, in the process that serves: it is not inherited."""
     seam.TCPServer = front.serve  # type: ignore[assignment, attr-defined]
+    protocols.H2Protocol = Http2  # type: ignore[attr-defined]
     try:
         yield
     finally:
         seam.TCPServer = TCPServer  # type: ignore[attr-defined]
+        protocols.H2Protocol = H2Protocol  # type: ignore[attr-defined]
 
 
 def _is_http2(writer: asyncio.StreamWriter) -> bool:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gateway_core.upstream.pool import Pool
 
 _CHUNKED: Final = b"chunked"
+_SPACE: Final = 0x20
 
 
 class _StopParsing(Exception):
@@ -104,6 +105,9 @@ class Connection(asyncio.Protocol):
             self.drop()
             return
         if exchange.state == HEAD:
+            if not self._overhead and data[0] < _SPACE:  # the parser passes over empty lines
+                exchange.fail(_malformed("an empty line where its status should be"))
+                return
             self._overhead += len(data)
         before = exchange.buffered
         try:
@@ -163,7 +167,7 @@ class Connection(asyncio.Protocol):
         """A header field; one behind the body (a trailer) is passed over."""
         exchange = self.exchange
         if exchange is not None and exchange.state == HEAD:
-            exchange.raw.append((name, value))
+            exchange.raw.append((name, value.rstrip()))
 
     def on_headers_complete(self) -> None:
         """The head is in, unless it is an interim one."""
@@ -271,13 +275,13 @@ def _check_size(raw: list[tuple[bytes, bytes]]) -> None:
 
 def _framed(raw: list[tuple[bytes, bytes]]) -> bool:
     """Whether the answer itself says where it ends; if not, the end of the connection does."""
-    framed = False
+    framed = chunked = False
     for name, value in raw:
         size = len(name)
         if size == 14 and name.lower() == b"content-length":
             framed = True
         elif size == 17 and name.lower() == b"transfer-encoding":
-            if value.strip().lower() != _CHUNKED:
+            if chunked or value.lower() != _CHUNKED:
                 raise _Malformed("an unknown transfer-encoding")
-            framed = True
+            framed = chunked = True
     return framed

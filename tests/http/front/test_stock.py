@@ -10,9 +10,12 @@ import h2.events
 import hypercorn
 import hypercorn.asyncio.run
 import hypercorn.asyncio.tcp_server
+import hypercorn.protocol
+import hypercorn.protocol.h2
 import pytest
 
 from gateway_core.server.front import Front, installed
+from gateway_core.server.http2 import Http2
 from tests.http.front.serving import Message, Receive, Send, Served, Wire, body_of, reply, served, wire
 
 
@@ -39,6 +42,7 @@ def test_hypercorn_still_calls_the_class_that_the_front_replaces() -> None:
     assert "await TCPServer(app, loop, config, context, lifespan_state, reader, writer)" in inspect.getsource(
         hypercorn.asyncio.run.worker_serve
     )
+    assert inspect.getsource(hypercorn.protocol.ProtocolWrapper).count("self.protocol = H2Protocol(") == 3
 
 
 def test_the_front_is_in_place_only_while_it_is_installed() -> None:
@@ -47,6 +51,8 @@ def test_the_front_is_in_place_only_while_it_is_installed() -> None:
     front = Front(Config())
     with installed(front):
         assert hypercorn.asyncio.run.TCPServer == front.serve  # type: ignore[attr-defined, comparison-overlap]
+        assert hypercorn.protocol.H2Protocol is Http2  # type: ignore[comparison-overlap]
+    assert hypercorn.protocol.H2Protocol is hypercorn.protocol.h2.H2Protocol
     assert hypercorn.asyncio.run.TCPServer is hypercorn.asyncio.tcp_server.TCPServer  # type: ignore[attr-defined]
 
 
