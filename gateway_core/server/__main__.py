@@ -8,7 +8,7 @@ import sys
 import msgspec
 
 from gateway_core.server.errors import CannotServe
-from gateway_core.server.supervisor import READY, RELOAD, STOP, Order
+from gateway_core.server.supervisor import KILL, READY, RELOAD, STOP, Order
 from gateway_core.server.worker import Worker, run
 
 
@@ -25,13 +25,18 @@ async def _serve(order: Order) -> None:
 
 
 async def _follow(worker: Worker, reader: asyncio.StreamReader) -> None:
-    """Do as told; a supervisor that is gone (its end of the socket closes with it) means stop."""
+    """Do as told; a supervisor that is gone (its end of the socket closes with it) means stop.
+
+    Whoever stops a whole process group tells its workers too: only the supervisor knows of a second time.
+    """
     while True:
         line = await reader.readline()
         if line == RELOAD:
             worker.reload()
         elif line == STOP:
             worker.stop()
+        elif line == KILL:
+            worker.kill()
         elif not line:
             worker.stop()
             return

@@ -15,6 +15,7 @@ from gateway_core.server.settings import Settings
 READY: Final = b"ready\n"
 RELOAD: Final = b"reload\n"
 STOP: Final = b"stop\n"
+KILL: Final = b"kill\n"
 _FIRST_PAUSE: Final = 0.2
 _LONGEST_PAUSE: Final = 15.0
 _STEADY_SECONDS: Final = 30.0
@@ -66,6 +67,8 @@ class Slot:
         reader, self._control = await asyncio.open_connection(sock=ours)
         try:
             with theirs:
+                if self._supervisor.stopping:  # and its sockets are closed
+                    return 0
                 process = await self._supervisor.spawn(theirs)
             if await reader.readline() == READY:
                 self.ready = True
@@ -104,12 +107,12 @@ class Supervisor:
 
     def stop(self) -> None:
         """Have every worker drain and stop; at the second call, stop at once."""
+        self._tell(KILL if self.stopping else STOP)
         self.stopping = True
         for sock in self._sockets:  # or clients would still connect, and wait for nobody
             sock.close()
         if not self.stopped.done():
             self.stopped.set_result(None)
-        self._tell(STOP)
 
     def reload(self) -> None:
         """Have every worker reload."""
@@ -131,7 +134,7 @@ class Supervisor:
 
     def worker_ready(self) -> None:
         """The first time that all workers are ready, say so."""
-        if self._ready is not None and all(slot.ready for slot in self._slots):
+        if self._ready is not None and not self.stopping and all(slot.ready for slot in self._slots):
             ready, self._ready = self._ready, None
             ready()
 

@@ -65,11 +65,18 @@ class Worker:
                 for task in self._tasks:
                     task.cancel()
 
+    @property
+    def stopping(self) -> bool:
+        """Whether it was told to stop."""
+        return self._stopping.is_set()
+
     def stop(self) -> None:
-        """Stop accepting and finish what runs; at the second call, stop at once."""
-        if self._stopping.is_set():
-            self._front.kill()
+        """Stop accepting and finish what runs; to be told so twice changes nothing."""
         self._stopping.set()
+
+    def kill(self) -> None:
+        """End every connection at once."""
+        self._front.kill()
 
     def reload(self) -> None:
         """Have the application take its configuration in anew, if it can."""
@@ -102,13 +109,19 @@ class Worker:
 
 
 def run_here(settings: Settings, sockets: Sequence[socket.socket], ready: Callable[[], None]) -> None:
-    """Serve in this process until a signal: SIGTERM and SIGINT stop, SIGHUP reloads."""
+    """Serve in this process until a signal: SIGTERM and SIGINT stop, twice at once; SIGHUP reloads."""
 
     async def main() -> None:
         worker = Worker(settings, sockets)
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, worker.stop)
-        loop.add_signal_handler(signal.SIGINT, worker.stop)
+
+        def stop() -> None:
+            if worker.stopping:
+                worker.kill()
+            worker.stop()
+
+        loop.add_signal_handler(signal.SIGTERM, stop)
+        loop.add_signal_handler(signal.SIGINT, stop)
         loop.add_signal_handler(signal.SIGHUP, worker.reload)
         await worker.run(ready)
 

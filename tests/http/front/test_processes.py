@@ -145,6 +145,51 @@ def test_a_signal_stops_it_after_the_request_in_flight(
         assert server.ends() == 0
 
 
+@linux
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_the_whole_process_group_is_one_signal(tmp_path: Path, number: signal.Signals) -> None:
+    """As an init system sends it: each worker gets it, and its supervisor too."""
+    with running(tmp_path, workers=2) as server:
+        host, _, port = server.url.removeprefix("http://").rpartition(":")
+        connection = http.client.HTTPConnection(host, int(port), timeout=PATIENCE)
+        connection.request("GET", "/wait")
+        until(lambda: server.notes("waiting"))
+        for pid in server.workers():
+            os.kill(pid, number)
+        server.signal(number)
+        until(lambda: refuses(host, int(port)))
+        (tmp_path / "release").touch()
+        answer = connection.getresponse()
+        assert (answer.status, int(answer.read())) == (200, server.notes("waiting")[0])
+        assert server.ends() == 0
+
+
+@linux
+def test_a_stop_before_every_worker_is_ready_lets_the_ready_one_finish(tmp_path: Path) -> None:
+    address = f"unix:{tmp_path}/socket"
+    with (
+        running(tmp_path, workers=2, listen=address, factory="one_by_one", ready=False) as server,
+        socket.socket(socket.AF_UNIX) as client,
+        socket.socket(socket.AF_UNIX) as idle,
+    ):
+        client.settimeout(PATIENCE)
+        idle.settimeout(PATIENCE)
+        until(lambda: client.connect_ex(f"{tmp_path}/socket") == 0)
+        client.sendall(b"GET /wait HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        idle.connect(f"{tmp_path}/socket")
+        until(lambda: server.notes("waiting"))
+        server.signal(signal.SIGTERM)
+        assert idle.recv(1000) == b""  # the ready one has been told
+        (tmp_path / "start").touch()  # the other one gets ready only now, and stops
+        until(lambda: len([pid for pid in server.workers() if not gone(pid)]) == 1)
+        (tmp_path / "release").touch()
+        said = b""
+        while data := client.recv(1000):
+            said += data
+        assert said.startswith(b"HTTP/1.1 200 ")
+        assert server.ends() == 0
+
+
 def refuses(host: str, port: int) -> bool:
     """Whether nobody listens there any more."""
     with socket.socket() as probe:

@@ -20,6 +20,14 @@ class Toy:
         with (self._path.parent / "notes").open("a") as notes:
             notes.write(f"{what} {os.getpid()}\n")
 
+    def notes_first(self) -> bool:
+        """Whether another worker was first."""
+        try:
+            (self._path.parent / "first").touch(exist_ok=False)
+        except FileExistsError:
+            return True
+        return False
+
     def files(self) -> list[Path]:
         return [self._path, self._path.parent / "included"]
 
@@ -42,6 +50,21 @@ class Toy:
 
 def make(config_path: str) -> Any:
     return Toy(config_path)
+
+
+def one_by_one(config_path: str) -> Any:
+    """The first worker starts at once, every other one when it may."""
+    toy = Toy(config_path)
+    folder = Path(config_path).parent
+    if not toy.notes_first():
+        return toy
+
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        while scope["type"] == "lifespan" and not (folder / "start").exists():
+            await asyncio.sleep(0.01)
+        await toy(scope, receive, send)
+
+    return app
 
 
 def fail(config_path: str) -> Any:
