@@ -1,6 +1,7 @@
 """A client that speaks HTTP/2 by prior knowledge or over TLS, and opens its windows only when it reads."""
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -93,9 +94,11 @@ class Http2:
         return self._connection.local_flow_control_window(number) > 0
 
     async def close(self) -> None:
-        self._writer.close()
         self._running.cancel()
         await asyncio.gather(self._running, return_exceptions=True)
+        self._writer.transport.abort()  # no farewell to wait for, by TLS or by TCP
+        with contextlib.suppress(OSError):
+            await self._writer.wait_closed()
 
     async def _flush(self) -> None:
         self._writer.write(self._connection.data_to_send())

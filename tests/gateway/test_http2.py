@@ -97,14 +97,15 @@ async def test_an_answer_is_whole_and_charged(server: Server, upstream: Upstream
     script = load.play(upstream, f"h2-whole-{server.name}", events=3, pace=0)
     async with server.client() as client:
         for stream in (True, False):
-            number = await server.chat(client, script, f"h2-{stream}-{server.name}", stream=stream)
+            tag = f"h2-{stream}-{server.name}"
+            number = await server.chat(client, script, tag, stream=stream)
             await client.read(number)
             answer = client.streams[number]
             assert (answer.status, answer.ended) == (200, True)
             assert (b"[DONE]" in answer.body) == stream
             key = answer.headers["x-generation-id"]
             record = await server.settled(key)
-            assert (record["success"], record["cost_nanos"]) == (True, load.COST)
+            assert (record["success"], record["cost_nanos"]) == (True, load.cost(load.tokens(tag)))
 
             async def delivered(key: str = key) -> bool:
                 return (await server.settled(key))["delivered_at"] is not None
