@@ -71,7 +71,7 @@ def measure(part: str, there: Rig, taken: Circumstances, options: argparse.Names
     if part == "workers":
         return workers.measure(there, taken, seconds=options.seconds, rounds=options.rounds, say=say)
     if part == "soak":
-        return soak.measure(there, taken, minutes=options.minutes, quiet=soak.QUIET, say=say)
+        return soak.measure(there, taken, minutes=options.minutes, say=say)
     names = set(filter(None, options.only.split(",")))
     wanted = [case for case in cases.CASES if not names or case.name in names]
     with contenders(there, options.peers) as everyone:
@@ -96,6 +96,7 @@ def main() -> None:
             kept = msgspec.structs.replace(results.read(options.out), **{part: found})
             results.write(options.out, kept)
     print(table.targets(results.read(options.out)))
+    print(table.figures(results.read(options.out)))
     if options.record:
         write_pages()
 

@@ -1,9 +1,11 @@
-"""A plugin for the bench: `GET /v1/bench/tasks` says how many tasks the gateway's event loop has.
+"""A plugin for the bench: `GET /v1/bench/inside` says what lives in the gateway's process.
 
 It is what a stranger could install: `files` are written into the folder that a gateway runs in.
 """
 
 import asyncio
+import gc
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from plugin_sdk.hooks import hookimpl
 from plugin_sdk.plugin import Plugin, PluginConfig
 from plugin_sdk.routes import PlatformRequest, PlatformResponse, PlatformRoute
 
-PATH = "/bench/tasks"
+PATH = "/bench/inside"
 
 
 class Probe(Plugin[PluginConfig]):
@@ -23,9 +25,10 @@ class Probe(Plugin[PluginConfig]):
         return [PlatformRoute(method="GET", path=PATH, handler=self.show, key="none")]
 
     async def show(self, request: PlatformRequest) -> PlatformResponse:
-        """The number of tasks, this request's among them."""
+        """How many tasks there are, this request's among them, and pieces of memory that objects hold."""
         del request
-        return PlatformResponse(body={"tasks": len(asyncio.all_tasks())})
+        gc.collect()
+        return PlatformResponse(body={"tasks": len(asyncio.all_tasks()), "blocks": sys.getallocatedblocks()})
 
 
 def files() -> Mapping[str, str]:

@@ -1,17 +1,16 @@
 """Minutes of mixed load: whether memory stays, and whether anything is left when it is over."""
 
-import json
 import statistics
 import time
-import urllib.request
 from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
 
 from tests.bench import probe
-from tests.bench.machine import Circumstances, descriptors, resident
+from tests.bench.machine import Circumstances, resident
 from tests.bench.native import Load, outcome, request, start_load
+from tests.bench.quiet import QUIET, Open, settled
 from tests.bench.rig import Rig, target
 from tests.gateway.process import Gateway
 
@@ -42,15 +41,6 @@ KINDS: Final = (
 )
 _SAMPLE: Final = 1.0
 _WARM: Final = 20.0  # seconds of load before memory is looked at: pools and caches fill
-QUIET: Final = 35.0  # longer than a connection to a provider is kept
-_PATIENCE: Final = 120.0
-
-
-class Left(msgspec.Struct, frozen=True, kw_only=True):
-    """What a gateway has open."""
-
-    descriptors: int
-    tasks: int
 
 
 class Soak(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,8 +54,8 @@ class Soak(msgspec.Struct, frozen=True, kw_only=True):
     abandoned: int
     first_third: int
     last_third: int
-    before: Left
-    after: Left
+    before: Open
+    after: Open
 
     @property
     def growth(self) -> float:
@@ -74,14 +64,14 @@ class Soak(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def measure(
-    rig: Rig, taken: Circumstances, *, minutes: float, quiet: float, say: Callable[[str], None]
+    rig: Rig, taken: Circumstances, *, minutes: float, say: Callable[[str], None], quiet: float = QUIET
 ) -> Soak:
     """All kinds at once, for so long; what is open counts when nothing has changed for `quiet` seconds."""
     with rig.gateway(files=probe.files(), bench_probe={}) as gateway:
         _run(gateway, min(_WARM, minutes * 60))
-        before = _idle(gateway, quiet)
+        before = settled(gateway, quiet)
         loads, samples = _run(gateway, minutes * 60)
-        after = _idle(gateway, quiet)
+        after = settled(gateway, quiet)
         gateway.cli("ledger", "verify")  # raises where anything is found
     third = max(1, len(samples) // 3)
     found = Soak(
@@ -114,20 +104,3 @@ def _run(gateway: Gateway, seconds: float) -> tuple[list[Load], list[int]]:
         time.sleep(min(_SAMPLE, seconds / 3))
         samples.append(resident(gateway.process.pid))
     return [outcome(one, seconds) for one in running], samples
-
-
-def _idle(gateway: Gateway, quiet: float) -> Left:
-    """What is open when nothing changes any more."""
-    deadline = time.monotonic() + _PATIENCE
-    found, since = None, time.monotonic()
-    while found is None or time.monotonic() < min(since + quiet, deadline):
-        seen = Left(descriptors=descriptors(gateway.process.pid), tasks=_tasks(gateway))
-        if seen != found:
-            found, since = seen, time.monotonic()
-        time.sleep(0.5)
-    return found
-
-
-def _tasks(gateway: Gateway) -> int:
-    with urllib.request.urlopen(f"{gateway.base_url}{probe.PATH}", timeout=30) as answer:
-        return int(json.load(answer)["tasks"])

@@ -17,6 +17,7 @@ FULL: Final = "full"
 _NAMES: Final = {OURS: "this gateway", FULL: "this gateway, `full`", "hello": "the least application"}
 # {peer: how many times its requests/s are aimed at}; the first is the one that latencies are held against
 PEERS: Final = {"ferro": 1.5, "portkey": 6.0, "litellm": 60.0}
+_OPEN: Final = ("descriptors", "tasks", "blocks")
 _HEAD: Final = ("", "target", "measured", "met", "others in the same run")
 _FIGURES: Final = (
     "who", "case", "requests/s", "CPU us/request", "CPU us/event", "util", "p50 ms", "p99 ms", "delay p99 ms",
@@ -189,20 +190,21 @@ def _start(found: Start | None) -> Iterator[Row]:
 
 def _streams(found: Streams | None) -> Iterator[Row]:
     each = Row(name="2,000 paced streams on one worker, memory a stream, kB", target="under 60, no error")
-    after = Row(name="what stays of that memory", target="none")
+    left = Row(name="left by them: memory, files and sockets, tasks", target="none")
     if found is not None:
         met = found.each < 60_000 and not found.bad and found.streams >= 2_000
         shown = f"{found.each / 1e3:.1f}, {found.bad} failed of {2 * found.streams}"
         each = msgspec.structs.replace(each, found=shown, met=met)
-        kept = [(size - found.before) / 1e6 for size in found.after]
-        again = (found.during[1] - found.during[0]) / 1e6
-        shown = f"{kept[0]:.1f} MB, after the same again {kept[1]:.1f} MB"
-        sockets = f"open files {found.descriptors_before} before, {found.descriptors_after} after"
-        after = msgspec.structs.replace(
-            after, found=shown, met=kept[1] < 5, beside=f"{sockets}; peak {again:+.1f} MB"
+        kept, again = ((size - found.before) / 1e6 for size in found.after)
+        more = [getattr(found.open_after, name) - getattr(found.open_before, name) for name in _OPEN]
+        left = msgspec.structs.replace(
+            left,
+            found=f"{kept:.1f} MB, {more[0]} and {more[1]}",
+            met=kept < 5 and max(more[:2]) <= 0,
+            beside=f"{again:.1f} MB after as many again; {more[2]:+d} pieces of memory that objects hold",
         )
     yield each
-    yield after
+    yield left
 
 
 def _workers(found: Workers | None) -> Iterator[Row]:
@@ -228,7 +230,7 @@ def _soak(found: Soak | None) -> Iterator[Row]:
     memory = Row(
         name="ten minutes of mixed load, memory of the last third", target="within 3 % of the first's"
     )
-    left = Row(name="tasks and sockets left after it", target="none")
+    left = Row(name="files and sockets, and tasks, left by it", target="none")
     if found is not None:
         shown = f"{found.growth:+.1%} in {found.minutes:g} minutes"
         beside = (
@@ -236,8 +238,10 @@ def _soak(found: Soak | None) -> Iterator[Row]:
         )
         met = abs(found.growth) <= 0.03 and not found.bad and found.minutes >= 10
         memory = msgspec.structs.replace(memory, found=shown, met=met, beside=beside)
-        tasks = found.after.tasks - found.before.tasks
-        files = found.after.descriptors - found.before.descriptors
-        left = msgspec.structs.replace(left, found=f"{tasks} and {files}", met=tasks <= 0 and files <= 0)
+        more = [getattr(found.after, name) - getattr(found.before, name) for name in _OPEN]
+        beside = f"{more[2]:+d} pieces of memory that objects hold"
+        left = msgspec.structs.replace(
+            left, found=f"{more[0]} and {more[1]}", met=max(more[:2]) <= 0, beside=beside
+        )
     yield memory
     yield left

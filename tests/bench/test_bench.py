@@ -40,7 +40,7 @@ def test_the_command_measures_the_cases_and_prints_the_table(tmp_path: Path) -> 
     )
     assert done.returncode == 0, done.stderr
     found = results.read(out)
-    assert done.stdout.strip() == table.targets(found).strip()
+    assert done.stdout == f"{table.targets(found)}\n{table.figures(found)}\n"
     assert found.cases is not None
     figures = found.cases.figures
     assert {who: set(cases) for who, cases in figures.items()} == {
