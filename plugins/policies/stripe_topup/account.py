@@ -103,11 +103,12 @@ class Account:
 
     async def returned(self, intent_id: str) -> list[Returned]:
         """The refunds and disputes of a payment, the oldest first."""
+        wanted: Any = {"payment_intent": intent_id, "limit": PAGE}
         refunds, disputes = await asyncio.gather(
-            self._asked(self._api.refunds.list_async({"payment_intent": intent_id, "limit": PAGE})),
-            self._asked(self._api.disputes.list_async({"payment_intent": intent_id, "limit": PAGE})),
+            self._asked(_every(self._api.refunds.list_async(wanted))),
+            self._asked(_every(self._api.disputes.list_async(wanted))),
         )
-        found = [self._read(Returned, one) for one in (*refunds.data, *disputes.data)]
+        found = [self._read(Returned, one) for one in (*refunds, *disputes)]
         return sorted(found, key=lambda one: (one.created, one.id))
 
     async def intents(self, customer: str) -> list[Intent]:
@@ -154,6 +155,11 @@ class Account:
             return msgspec.convert(found.to_dict(), kind)
         except (msgspec.ValidationError, AttributeError) as error:
             raise UpstreamError("Stripe's answer is not what we know.", provider=self._name) from error
+
+
+async def _every(listing: Awaitable[Any]) -> list[Any]:
+    """All of a list, page by page."""
+    return [one async for one in (await listing).auto_paging_iter()]
 
 
 class _Missing(GatewayError):

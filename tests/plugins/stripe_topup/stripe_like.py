@@ -107,14 +107,14 @@ class StripeLike:
             return 200, found
         if kind == "payment_intents":
             every = [one for one in self.intents.values() if one["customer"] == fields["customer"]]
-            return 200, _listed(reversed(every), path)
+            return 200, _page(every, path, fields)
         objects = {"refunds": "refund", "disputes": "dispute"}
         every = [
             one
             for one in self.returned.values()
             if (one["object"], one["payment_intent"]) == (objects[kind], fields["payment_intent"])
         ]
-        return 200, _listed(reversed(every), path)
+        return 200, _page(every, path, fields)
 
     def _charged(self, fields: dict[str, Any]) -> Answer:
         cents, method = int(fields["amount"]), fields["payment_method"]
@@ -205,8 +205,13 @@ def serving() -> Iterator[StripeLike]:
         thread.join()
 
 
-def _listed(found: Any, path: str) -> dict[str, Any]:
-    return {"object": "list", "url": path, "has_more": False, "data": list(found)}
+def _page(every: list[dict[str, Any]], path: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """A page of a list, the newest first, behind `starting_after`."""
+    newest = every[::-1]
+    ids = [one["id"] for one in newest]
+    begin = ids.index(fields["starting_after"]) + 1 if "starting_after" in fields else 0
+    end = begin + int(fields["limit"])
+    return {"object": "list", "url": path, "has_more": end < len(newest), "data": newest[begin:end]}
 
 
 def _nested(form: str) -> dict[str, Any]:

@@ -5,8 +5,11 @@ from typing import Any
 
 import pytest
 
+from plugin_sdk.testing import MemoryServices
+from plugins.policies.stripe_topup import StripeTopUp
 from tests.core.ledger.books import held, opened, settlement
-from tests.plugins.stripe_topup.conftest import NANOS, World, told
+from tests.plugins.stripe_topup.conftest import NANOS, World, configured, told
+from tests.plugins.stripe_topup.stripe_like import StripeLike
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
 LOSS = "SELECT COALESCE(SUM(amount), 0) FROM ledger_entries WHERE account = 'loss'"
@@ -132,3 +135,17 @@ async def test_a_refund_of_a_payment_that_is_not_ours_takes_nothing(world: World
     world.stripe.refund(other, 5_000)
     await told(plugin, world.stripe.event(other, "charge.refunded"))
     assert await world.balances() == {"T": 5_000}
+
+
+async def test_however_many_refunds_a_payment_has_each_counts(stripe: StripeLike) -> None:
+    services = MemoryServices()
+    services.payments.teams = {"T"}
+    plugin = StripeTopUp("stripe_topup", configured(base_url=stripe.url))
+    await plugin.startup(services.lent())
+    payment = stripe.paid({"gateway_plugin": "stripe_topup", "gateway_team": "T"})
+    for _ in range(230):
+        stripe.refund(payment, 10)
+    await told(plugin, stripe.event(payment, "charge.refunded"))
+    await plugin.shutdown()
+    assert services.payments.balances == {"T": (5_000 - 2_300) * NANOS}
+    assert stripe.count("GET", "/v1/refunds") == 2 * 3  # three pages, and again after what was booked
