@@ -134,9 +134,9 @@ class Writer:
 
     def _put_off(self, postings: Sequence[Posting]) -> None:
         """Whoever waits is told that it failed; the record is written when the database answers again."""
-        if self._closing:
+        if self._closing or len(self._late) >= QUEUE:
             _log.error("%s requests end without a record: the database does not answer", len(postings))
-        elif len(self._late) < QUEUE:
+        else:
             self._late += [Posting(uncharged(one.settlement), None, 0, one.future) for one in postings]
 
     def _is_over(self, error: Exception) -> bool:
