@@ -1,5 +1,6 @@
 """Platform routes: everything beside the pipeline, the core's own and the plugins', behind one Quart view."""
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any, Final
@@ -155,4 +156,7 @@ def _error(route: PlatformRoute | None, error: GatewayError, runtime: Runtime) -
 
 def _json(body: Any) -> bytes:
     """Platform bodies are read by people: two spaces (contract, section 0)."""
-    return msgspec.json.format(msgspec.json.encode(body, enc_hook=str), indent=2) + b"\n"
+    try:
+        return msgspec.json.format(msgspec.json.encode(body, enc_hook=str), indent=2) + b"\n"
+    except UnicodeEncodeError:  # half a character, which a client wrote as \ud800 and an error repeats
+        return json.dumps(body, indent=2, default=str).encode() + b"\n"

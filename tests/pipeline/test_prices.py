@@ -70,6 +70,12 @@ async def test_the_errors_are_those_of_a_platform_route(upstream: Upstream, tmp_
                 {"model": "m", "endpoint": "responses", "usage": {"x": 1}}, 400, "validation_error",
             ),
             "bytes": (b"\x00\xff{", 400, "invalid_json"),
+            "half a character": (
+                b'{"model": "\\ud800", "endpoint": "responses", "usage": {}}', 404, "model_not_found",
+            ),
+            "half a meter": (
+                b'{"model": "m", "endpoint": "responses", "usage": {"\\udfff": 1}}', 400, "validation_error",
+            ),
         }  # fmt: skip
         for name, (body, status, code) in cases.items():
             assert (await posted(gateway, body))[0] == status, name

@@ -125,6 +125,7 @@ async def test_what_has_no_price_is_named_and_not_made_up(services: MemoryServic
         ({"usage": None}, 400, "usage", "quantities by meter"),
         ({"usage": [1]}, 400, "usage", "quantities by meter"),
         ({"usage": {"imput_tokens": 1}}, 400, "usage.imput_tokens", "`imput_tokens` is no meter"),
+        ({"usage": {"x" * 9_000: 1}}, 400, "usage." + "x" * 200, "is no meter"),
         ({"usage": {"input_text_tokens": -1}}, 400, "usage.input_text_tokens", "cannot be negative"),
         ({"usage": {"input_text_tokens": "-0.1"}}, 400, "usage.input_text_tokens", "cannot be negative"),
         ({"usage": {"input_text_tokens": 1.5}}, 400, "usage.input_text_tokens", "in quotes"),

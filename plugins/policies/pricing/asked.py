@@ -72,9 +72,8 @@ def check_meters(usage: Usage, operation: Operation) -> None:
     """Refuse a meter that the operation does not have."""
     for meter in usage:
         if meter not in operation.meters:
-            has = ", ".join(sorted(operation.meters)) or "none"
-            what = f"`{meter}` is no meter of {operation.name}; there is {has}"
-            raise _invalid(f"usage.{meter}", what)
+            shown, has = meter[:_LONGEST], ", ".join(sorted(operation.meters)) or "none"
+            raise _invalid(f"usage.{shown}", f"`{shown}` is no meter of {operation.name}; there is {has}")
 
 
 def page(query: Mapping[str, list[str]]) -> tuple[int, int]:
