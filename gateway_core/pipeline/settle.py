@@ -25,7 +25,7 @@ from gateway_core.pipeline.exchange import (
     Phase,
 )
 from gateway_core.pipeline.pricing import OVER_HOLD, kept
-from plugin_sdk.errors import Internal
+from plugin_sdk.errors import Internal, UpstreamError
 from plugin_sdk.money import Charge, Nanos, Usage
 from plugin_sdk.protocol import Facts
 
@@ -129,8 +129,8 @@ def _suppressed(exchange: Exchange, ended: Phase) -> str | None:
     if ended is CANCELLED:
         return None if exchange.facts is not None and exchange.facts.started else "empty_response"
     provider = exchange.snapshot.providers[exchange.attempt.endpoint.provider] if exchange.attempt else None
-    if provider is not None and provider.config.charge_partial:
-        return None
+    if provider is not None and provider.config.charge_partial and isinstance(exchange.error, UpstreamError):
+        return None  # what the gateway itself has cut is never charged
     return (
         "incomplete_stream"
         if exchange.facts is not None and exchange.facts.error is None

@@ -274,12 +274,13 @@ async def test_a_client_that_leaves_before_its_request_is_whole_is_named_as_the_
     )
 
 
+@pytest.mark.parametrize("charge_partial", [False, True])
 async def test_a_stream_that_the_gateway_itself_stops_is_neither_charged_nor_the_clients_doing(
-    upstream: Upstream, tmp_path: Path
+    upstream: Upstream, tmp_path: Path, charge_partial: bool
 ) -> None:
     script = stream(chunk("He"), chunk("llo"), done=False, then="stall")
     upstream.play("halted", script)
-    async with driver(tmp_path, plugins(upstream)) as gateway:
+    async with driver(tmp_path, plugins(upstream, charge_partial=charge_partial)) as gateway:
         asking = asyncio.ensure_future(gateway.ask(request("halted", stream=True)))
         await called(script)()
         while not gateway.answers[-1].body.endswith(b"}\n\n"):
