@@ -37,8 +37,11 @@ class KeyStore(Protocol):
     def used(self, kid: str) -> None:
         """Note that a key let somebody in; its `last_used_at` follows, within a minute or so."""
 
-    def on_change(self, forget: Callable[[], None]) -> None:
-        """Call `forget` when any key changed: by this process at once, by another within a second or two."""
+    def on_change(self, forget: Callable[[], None]) -> Callable[[], None]:
+        """Call `forget` when any key changed: by this process at once, by another within a second or two.
+
+        Gives what ends that: a plugin calls it as it shuts down, or it would be told for ever.
+        """
 
 
 class ManagedKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -273,8 +276,11 @@ class OwnKeyStore(Protocol):
     def opened(self, key: OwnKey) -> SecretStr:
         """The key itself, for one attempt. Internal where it cannot be read."""
 
-    def on_change(self, forget: Callable[[], None]) -> None:
-        """Call `forget` when any key changed: by this process at once, by another within a second or two."""
+    def on_change(self, forget: Callable[[], None]) -> Callable[[], None]:
+        """Call `forget` when any key changed: by this process at once, by another within a second or two.
+
+        Gives what ends that: a plugin calls it as it shuts down, or it would be told for ever.
+        """
 
     async def count(self, team_id: str, month: str, by: int) -> int:
         """Count requests that a team makes with keys of its own in a month (`2026-01`); how many they are."""

@@ -11,13 +11,31 @@ from gateway_core.config.problems import ConfigError
 
 def pepper(environ: Mapping[str, str], variable: str, database: Path | None) -> bytes:
     """The variable's value; else, on SQLite, what a 0600 file beside the database holds, made at first."""
-    if value := environ.get(variable):
+    value = environ.get(variable)
+    if value and database is not None:
+        _check(value.encode(), database.with_name(database.name + ".pepper"), variable)
+    if value:
         return value.encode()
     if database is None:
         raise ConfigError(
             [f"set {variable}: on PostgreSQL every process needs this one secret, to hash API keys"]
         )
     return _from_file(database.with_name(database.name + ".pepper"), variable)
+
+
+def _check(value: bytes, path: Path, variable: str) -> None:
+    """Raise where a gateway that began with its file is given another secret: every key would be void."""
+    try:
+        began_with = path.read_bytes().strip()
+    except OSError:
+        return
+    if began_with and began_with != value:
+        raise ConfigError(
+            [
+                f"{variable}: it differs from {path}, with which the keys so far were hashed; set it to "
+                "what that file holds, or remove the file: then every one of those keys is void"
+            ]
+        )
 
 
 def _from_file(path: Path, variable: str) -> bytes:

@@ -41,8 +41,8 @@ class ProviderKeys(OwnKeyStore):
             raise Internal(f"The team's key for {key.provider} cannot be read; set it again.") from error
 
     @override
-    def on_change(self, forget: Callable[[], None]) -> None:
-        self._keys.on_change(forget)
+    def on_change(self, forget: Callable[[], None]) -> Callable[[], None]:
+        return self._keys.on_change(forget)
 
     @override
     async def count(self, team_id: str, month: str, by: int) -> int:

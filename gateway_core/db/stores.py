@@ -66,10 +66,11 @@ class Keys(KeyStore):
         return None if row is None else _key_record(row)
 
     @override
-    def on_change(self, forget: Callable[[], None]) -> None:
+    def on_change(self, forget: Callable[[], None]) -> Callable[[], None]:
         self._listeners.append(forget)
         if self._watching is None:
             self._watching = asyncio.get_running_loop().create_task(self._watch(), name="keys revision")
+        return lambda: self._listeners.remove(forget)
 
     @override
     def used(self, kid: str) -> None:

@@ -49,9 +49,10 @@ class MemoryKeys:
         """Note it."""
         self.uses.append(kid)
 
-    def on_change(self, forget: Callable[[], None]) -> None:
-        """Call `forget` at every `put`."""
+    def on_change(self, forget: Callable[[], None]) -> Callable[[], None]:
+        """Call `forget` at every `put`; gives what ends that."""
         self._watchers.append(forget)
+        return lambda: self._watchers.remove(forget)
 
 
 class MemoryWallets:
@@ -286,8 +287,9 @@ class MemoryOwnKeys:
         """What stands for the sealed text."""
         return SecretStr(key.sealed)
 
-    def on_change(self, forget: Callable[[], None]) -> None:
+    def on_change(self, forget: Callable[[], None]) -> Callable[[], None]:
         """Nothing here changes by itself."""
+        return lambda: None
 
     async def count(self, team_id: str, month: str, by: int) -> int:
         """Add them up; OSError where it is `failing`."""

@@ -248,6 +248,7 @@ async def test_nobody_is_remembered_after_the_plugin_was_shut_down() -> None:
     text, _ = _key(services)
     await _enter(gate, {"x-api-key": text})
     await gate.shutdown()
+    assert services.keys._watchers == []
     await _enter(gate, {"x-api-key": text})
     assert services.keys.found == 2
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import hmac
+from collections.abc import Callable
 from hashlib import sha256
 from typing import Final
 
@@ -53,16 +54,18 @@ class ApiKeys(Plugin[ApiKeysConfig]):
             bytes, tuple[Principal, int]
         ] = {}  # digest of the key -> caller, ms at which to ask again
         self._lookups: dict[str, asyncio.Task[KeyRecord | None]] = {}
+        self._unheard: Callable[[], None] = self._forget  # until there is something to hear
 
     @hookimpl
     async def startup(self, services: Services) -> None:
         """Take the key store; from here on a changed key is asked for again."""
         self._services = services
-        services.keys.on_change(self._forget)
+        self._unheard = services.keys.on_change(self._forget)
 
     @hookimpl
     async def shutdown(self) -> None:
         """Forget everyone: after a reload the next snapshot's plugin has a memory of its own."""
+        self._unheard()
         self._forget()
 
     @hookimpl

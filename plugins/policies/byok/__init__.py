@@ -1,6 +1,6 @@
 """Bring your own key: requests with a team's own provider keys, for a fee after so many a month."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final
@@ -42,12 +42,18 @@ class Byok(Plugin[ByokConfig]):
     def __init__(self, name: str, config: ByokConfig) -> None:
         super().__init__(name, config)
         self._known: dict[str, Sequence[OwnKey]] = {}  # by team, sealed
+        self._unheard: Callable[[], None] = self._forget  # until there is something to hear
 
     @hookimpl
     async def startup(self, services: Services) -> None:
         """Take the store; from here on a changed key is asked for again."""
         self._keys, self._clock = services.own_keys, services.clock
-        services.own_keys.on_change(self._forget)
+        self._unheard = services.own_keys.on_change(self._forget)
+
+    @hookimpl
+    async def shutdown(self) -> None:
+        """Listen no more: after a reload the next snapshot's plugin does."""
+        self._unheard()
 
     @hookimpl
     async def bound(self, ctx: RequestContext, endpoint: Endpoint, card: PriceCard) -> PriceCard | None:

@@ -1,6 +1,7 @@
 """Limits of keys and teams: requests and cost a day, a week and a month; alerts before they are reached."""
 
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any, Final
 
 from pydantic import Field, HttpUrl, field_validator
@@ -48,6 +49,7 @@ class LimitsPolicy(Plugin[LimitsConfig]):
     def __init__(self, name: str, config: LimitsConfig) -> None:
         super().__init__(name, config)
         self._limited: OrderedDict[tuple[str, str], bool] = OrderedDict()
+        self._unheard: Callable[[], None] = self._forget  # until there is something to hear
 
     @hookimpl
     async def startup(self, services: Services) -> None:
@@ -56,8 +58,13 @@ class LimitsPolicy(Plugin[LimitsConfig]):
         self._clock = services.clock
         webhook = str(self.config.webhook) if self.config.webhook else None
         alerts = Alerts(webhook, self.config.webhook_seconds)
-        services.keys.on_change(self._forget)
+        self._unheard = services.keys.on_change(self._forget)
         services.limits.watch(self.config.alerts, alerts.tell)
+
+    @hookimpl
+    async def shutdown(self) -> None:
+        """Listen no more: after a reload the next snapshot's plugin does."""
+        self._unheard()
 
     @hookimpl
     async def check_credit(self, ctx: RequestContext) -> Cap | None:

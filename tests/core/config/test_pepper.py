@@ -63,3 +63,12 @@ def test_an_empty_file_is_refused_since_every_key_would_be_void(tmp_path: Path) 
     (tmp_path / "data" / "gateway.db.pepper").touch()
     with pytest.raises(ConfigError, match="it is empty; restore it, or set KEY_PEPPER"):
         sqlite(tmp_path).pepper()
+
+
+def test_another_pepper_than_the_file_that_a_gateway_began_with_is_refused(tmp_path: Path) -> None:
+    began_with = sqlite(tmp_path).pepper().decode()
+    assert sqlite(tmp_path, KEY_PEPPER=began_with).pepper().decode() == began_with
+    with pytest.raises(ConfigError, match="KEY_PEPPER: it differs from "):
+        sqlite(tmp_path, KEY_PEPPER="another").pepper()
+    (tmp_path / "data" / "gateway.db.pepper").unlink()
+    assert sqlite(tmp_path, KEY_PEPPER="another").pepper() == b"another"

@@ -56,6 +56,14 @@ async def test_a_changed_key_is_told_to_this_process_at_once(stores: Stores) -> 
     assert told == ["changed"]
 
 
+async def test_who_listens_no_more_is_not_told(stores: Stores) -> None:
+    told: list[str] = []
+    unheard = [stores.keys.on_change(lambda name=name: told.append(name)) for name in ("old", "new")]
+    unheard[0]()
+    await stores.create_key("T", "live", "first", "abcdefghijkl", "h" * 64)
+    assert told == ["new"]
+
+
 async def test_a_key_changed_by_another_process_is_noticed(
     stores: Stores, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
