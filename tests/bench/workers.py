@@ -58,20 +58,16 @@ def pair(rig: Rig, kind: str, *, seconds: float, rounds: int) -> Pair:
         both = [stack.enter_context(rig.gateway(database=kind, workers=count)) for count in (1, 2)]
         before = [_balance(one) for one in both]
         seen: list[list[Window]] = [[], []]
-        warm = [window(target(one), body, c=64, s=seconds).load for one in both]
-        for _ in range(rounds):
+        for _ in range(rounds + 1):  # the first warms up, and its charges count
             for windows, one in zip(seen, both, strict=True):
                 windows.append(window(target(one), body, c=64, s=seconds, w=_WARM))
-        charged = [each.nanos for each in warm]
-        answers = sum(each.answered for each in warm)
-        for number, windows in enumerate(seen):
-            charged[number] += sum(each.load.nanos for each in windows)
-            answers += sum(each.load.answered for each in windows)
         lost = [first - _balance(one) for first, one in zip(before, both, strict=True)]
         for one in both:
             one.cli("ledger", "verify")
+    charged = [sum(each.load.nanos for each in windows) for windows in seen]
     off = sum(abs(gone - said) for gone, said in zip(lost, charged, strict=True))
-    return Pair(one=figures(seen[0]), two=figures(seen[1]), off=off, answers=answers)
+    answers = sum(each.load.answered for windows in seen for each in windows)
+    return Pair(one=figures(seen[0][1:]), two=figures(seen[1][1:]), off=off, answers=answers)
 
 
 def _balance(gateway: Gateway) -> int:
