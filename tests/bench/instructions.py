@@ -3,8 +3,8 @@
 They are counted by valgrind, in user space, so that a busy machine gives the figures of a quiet one: what a
 change costs or saves is seen to a percent or two. They depend on Python's build and on the C library, so that
 figures compare with those of the same machine, and between machines as multiples of the least application's.
-Printed is each figure beside the one in instructions.json; `--record` keeps the new ones there, and `make docs`
-shows them.
+Printed is each figure beside the one in instructions.json; `--record` keeps the new ones there,
+and `make docs` shows them on the page.
 """
 
 import argparse
