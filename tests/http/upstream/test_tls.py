@@ -31,8 +31,8 @@ class Authority:
             "-addext", "keyUsage=critical,keyCertSign,cRLSign",
         )  # fmt: skip
 
-    def server(self, names: str) -> ssl.SSLContext:
-        """A server's context with a certificate for these names (`DNS:a,IP:b`)."""
+    def server(self, names: str, *, days: int = 2) -> ssl.SSLContext:
+        """A server's context with a certificate for these names (`DNS:a,IP:b`), good for so many days."""
         stem = names.replace(":", "_").replace(",", "_")
         self._openssl(
             "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
@@ -42,7 +42,7 @@ class Authority:
         extensions.write_text(f"subjectAltName={names}\n")
         self._openssl(
             "x509", "-req", "-in", f"{stem}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
-            "-days", "2", "-out", f"{stem}.pem", "-extfile", extensions.name,
+            "-days", str(days), "-out", f"{stem}.pem", "-extfile", extensions.name,
         )  # fmt: skip
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(self._folder / f"{stem}.pem", self._folder / f"{stem}.key")
@@ -89,6 +89,15 @@ async def test_the_name_of_the_host_is_sent_and_checked(authority: Authority) ->
             await body(upstream, f"https://127.0.0.1:{peer.port}/")
         assert refused.value.reason == "connect_failed"
         assert refused.value.retryable
+        await upstream.close()
+
+
+async def test_a_certificate_whose_time_is_over_is_refused(authority: Authority) -> None:
+    upstream = trusting(authority)
+    async with serving(answering(OK), context=authority.server("IP:127.0.0.1", days=-1)) as peer:
+        with pytest.raises(UpstreamError, match=r"the certificate was not accepted .*expired"):
+            await body(upstream, peer.url())
+        assert peer.requests == []
         await upstream.close()
 
 
