@@ -16,7 +16,7 @@ import msgspec
 
 from tests.bench import cases, results, soak, start, streams, table, workers
 from tests.bench.contenders import contenders
-from tests.bench.machine import CORES, Circumstances, circumstances
+from tests.bench.machine import CORES, Circumstances, circumstances, end_on_sigterm
 from tests.bench.native import BUILT, Missing, compiled
 from tests.bench.peers import PEERS
 from tests.bench.results import Cases
@@ -82,6 +82,7 @@ def measure(part: str, there: Rig, taken: Circumstances, options: argparse.Names
 def main() -> None:
     """Measure the parts one after the other, and keep each as soon as it is there."""
     options = arguments()
+    end_on_sigterm()
     try:
         for program in ("upstream", "load"):
             compiled(program)

@@ -21,7 +21,7 @@ from typing import Final
 
 import msgspec
 
-from tests.bench.machine import Circumstances, circumstances
+from tests.bench.machine import Circumstances, circumstances, end_on_sigterm
 from tests.bench.native import HERE, Missing, Target, compiled, load, request
 from tests.bench.rig import Rig, hello, rig, target
 from tests.bench.table import markdown
@@ -176,6 +176,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="the median counts (3)")
     parser.add_argument("--record", action="store_true", help="keep the figures in the repository")
     options = parser.parse_args()
+    end_on_sigterm()
     try:
         _check()
     except Missing as error:

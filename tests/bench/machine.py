@@ -4,7 +4,9 @@ import contextlib
 import os
 import platform
 import resource
+import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -62,6 +64,11 @@ def on_core(core: int) -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, before)
+
+
+def end_on_sigterm() -> None:
+    """A SIGTERM unwinds this process as an exit does, so that what it started ends with it."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
 
 
 def allow_sockets(wanted: int) -> None:
