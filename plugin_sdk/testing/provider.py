@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 import yaml
+from pydantic import SecretStr
 
 from plugin_sdk.catalogue import Catalogue, ModelEntry
 from plugin_sdk.errors import UpstreamError
@@ -114,6 +115,10 @@ def _check_signing(provider: Provider[Any], key: str) -> None:
         "`sign` sends the request, and the credential with it, to another host",
     )
     rule(key in ("", "none") or signed != unsigned, "`sign` added no credential")
+    keyed = provider.keyed(SecretStr("a-key-that-a-team-brings")).sign(unsigned)
+    rule(keyed not in (unsigned, signed), "`keyed` does not sign with the key that it is given")
+    sent = f"{keyed.url} {dict(keyed.headers)} {keyed.body!r}"
+    rule(key in ("", "none") or key not in sent, "`keyed` sends our own key in the place of a team's")
 
 
 def _check_classification(provider: Provider[Any], key: str) -> None:

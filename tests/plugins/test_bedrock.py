@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.config import Config
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from gateway_core.config.load import ConfigError
 from gateway_core.host.snapshot import build
@@ -269,3 +269,10 @@ def test_a_known_price_is_what_it_is() -> None:
         "cached_write_text_tokens_5m": "1.25", "cached_write_text_tokens_1h": "2.00",
         "output_text_tokens": "5.00",
     }  # fmt: skip
+
+
+def test_a_teams_own_key_takes_the_place_of_whatever_the_block_has() -> None:
+    request = UpstreamRequest(method="POST", url="https://b.example/model/m/converse", headers={}, body=b"{}")
+    for block in ({"api_key": "bedrock-api-key-1"}, {**SIGNED, "session_token": TOKEN}):
+        sent = bedrock(**block).keyed(SecretStr("key-of-a-team")).sign(request)
+        assert dict(sent.headers) == {"authorization": "Bearer key-of-a-team"}

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from plugin_sdk.errors import UpstreamError, UpstreamRejected, UpstreamUnauthorized
 from plugin_sdk.fidelity import Report
@@ -327,3 +327,10 @@ def test_an_account_whose_key_is_no_key_is_an_operators_message() -> None:
     with pytest.raises(ValueError, match=r".") as caught:
         vertex(service_account=account("http://x", private_key="not a key"))
     assert "not a key" not in str(caught.value)
+
+
+async def test_a_teams_own_token_takes_the_place_of_the_service_account() -> None:
+    own = vertex(service_account=account("http://127.0.0.1:9/token")).keyed(SecretStr("token-of-a-team"))
+    await own.refresh()  # and nobody is asked for a token of ours
+    sent = own.sign(UpstreamRequest(method="POST", url="https://v.example/x", headers={}, body=b"{}"))
+    assert dict(sent.headers) == {"authorization": "Bearer token-of-a-team"}

@@ -101,6 +101,7 @@ def _final(self: Provider[Any], status: int, headers: Mapping[str, str], body: b
         (changed("sign", _upper), "not lower case"),
         (changed("sign", _elsewhere), "another host"),
         (changed("sign", lambda *_: None), "must return an UpstreamRequest"),
+        (changed("keyed", lambda self, _: self), "does not sign with the key that it is given"),
         (changed("classify", lambda *_: ValueError()), "must return an UpstreamError"),
         (changed("classify", _echo), "our API key"),
         (changed("classify", _anonymous), "name the provider"),
