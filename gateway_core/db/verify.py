@@ -1,5 +1,6 @@
 """Prove what the database says of money: every finding names the first row that cannot be true."""
 
+import re
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
@@ -8,11 +9,13 @@ import msgspec
 from typing_extensions import override
 
 from gateway_core.db import corrections
+from gateway_core.db.cards import card_id
 from gateway_core.db.chain import Entry, link
 from gateway_core.db.export import usd
 from gateway_core.db.invariants import BOOKS, RECORDS, Query
 from gateway_core.db.session import Session
 from gateway_core.db.url import open_store
+from plugin_sdk.money import PriceCard
 
 PAGE: Final = 2_000
 
@@ -23,6 +26,8 @@ class _Line(msgspec.Struct):
 
 
 _decode: Final = msgspec.json.Decoder(list[_Line]).decode
+_card: Final = msgspec.json.Decoder(PriceCard).decode
+_HASHED: Final = re.compile(r"pc_[0-9a-f]{32}")
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +56,7 @@ async def _verify(session: Session) -> list[Finding]:
     """All of it on one snapshot, so that a gateway at work does not look like an error."""
     books = [partial(_first, query) for query in BOOKS]
     records = [partial(_first, query) for query in RECORDS]
-    checks: tuple[Check, ...] = (*books, _chain, *records, _lines, _words)
+    checks: tuple[Check, ...] = (*books, _chain, *records, _cards, _lines, _words)
     await session.execute(session.snapshot)
     try:
         found: list[Finding] = []
@@ -65,6 +70,22 @@ async def _verify(session: Session) -> list[Finding]:
 
 
 Check = Callable[[Session], Awaitable[Finding | None]]
+
+
+async def _cards(session: Session) -> Finding | None:
+    """Make the id of each price card again; one that a policy named in its own way is not known here."""
+    for stored, text in await session.fetch("SELECT id, card FROM price_cards ORDER BY id"):
+        if not _HASHED.fullmatch(stored):
+            continue
+        try:
+            card = _card(text)
+            same = card.id == stored == card_id(card.prices, free=card.free)
+        except msgspec.MsgspecError:
+            same = False
+        if not same:
+            message = f"price card {stored} does not say what its id was made of"
+            return Finding(check="9 priced", table="price_cards", row=stored, message=message)
+    return None
 
 
 async def _first(query: Query, session: Session) -> Finding | None:

@@ -1,24 +1,21 @@
 """Models and prices: what ships beside a provider's plugin, with the operator's own entries on top."""
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from decimal import Decimal
+from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
-from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
-
-import msgspec
 
 from gateway_core.config.load import validated
 from gateway_core.config.problems import Problems
 from gateway_core.config.tree import parse
 from gateway_core.config.words import nearest
+from gateway_core.db.cards import card_id
 from gateway_core.host.manager import Loaded
 from plugin_sdk.catalogue import Catalogue, ModelEntry, check_names
-from plugin_sdk.money import Price, PriceCard
+from plugin_sdk.money import PriceCard
 from plugin_sdk.provider import Provider
 
 
@@ -54,39 +51,6 @@ def price_card(entry: ModelEntry, at: int) -> PriceCard:
     left = [price for price in entry.prices if price.until is None or at < price.until]
     prices = tuple(sorted(left, key=lambda price: (price.meter, price.plan, -price.priority)))
     return PriceCard(id=card_id(prices, free=entry.free), prices=prices, free=entry.free)
-
-
-def card_id(prices: Iterable[Price], *, free: bool) -> str:
-    """`pc_` and 32 hex digits of the SHA-256 of the prices as canonical JSON."""
-    rules = [_rule(price) for price in prices]
-    return "pc_" + sha256(msgspec.json.encode({"free": free, "prices": rules})).hexdigest()[:32]
-
-
-def _rule(price: Price) -> list[Any]:
-    """What a rule says, the least of it first: a plain one is its meter and its price."""
-    rule: list[Any] = [price.meter, _canonical(price.usd), price.per]
-    if price.plain and price.priority == 100:
-        return rule
-    windows = [
-        [one.start, one.end, _canonical(one.usd), *([one.days] if one.days else [])] for one in price.windows
-    ]
-    conditions = [[one.path, one.op, one.value, one.or_group] for one in price.conditions]
-    return [
-        *rule,
-        price.plan,
-        price.priority,
-        conditions,
-        price.since,
-        price.until,
-        windows,
-        price.included,
-    ]
-
-
-def _canonical(usd: Decimal) -> str:
-    """0.10 and 0.1 are one price."""
-    text = f"{usd:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _over(base: ModelEntry, entry: ModelEntry) -> ModelEntry:

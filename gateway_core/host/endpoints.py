@@ -9,7 +9,8 @@ from msgspec.structs import replace
 
 from gateway_core.config.problems import Problems
 from gateway_core.config.words import nearest
-from gateway_core.host.catalogue import card_id, entries, price_card
+from gateway_core.db.cards import card_id
+from gateway_core.host.catalogue import entries, price_card
 from gateway_core.host.manager import Loaded
 from gateway_core.host.registry import Registry
 from plugin_sdk.catalogue import ModelEntry

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from gateway_core.db.cards import card_id
 from gateway_core.db.top_up import top_up
 from gateway_core.db.url import open_store, sqlite_path
 from gateway_core.ids import Ids, wall_clock
@@ -17,7 +18,8 @@ from plugin_sdk.money import Hold, Nanos, Price, PriceCard
 
 USD = 1_000_000_000
 TEAM = "01TEAM"
-CARD = PriceCard(id="pc_1", prices=(Price(meter="output_text_tokens", usd=Decimal("10"), per=1_000_000),))
+_PRICES = (Price(meter="output_text_tokens", usd=Decimal("10"), per=1_000_000),)
+CARD = PriceCard(id=card_id(_PRICES, free=False), prices=_PRICES)
 _ids = Ids()
 
 

@@ -215,7 +215,10 @@ async def test_a_transaction_that_was_slipped_in_is_found(
     ("change", "check"),
     [("UPDATE settlements SET outcome = 'abandoned' WHERE outcome = 'released'", "4 settled once"),
      ("UPDATE generations SET state = 'abandoned' WHERE cost_nanos = 0", "4 settled once"),
-     ("DELETE FROM price_cards", "9 priced")],
+     ("DELETE FROM price_cards", "9 priced"),
+     ("UPDATE price_cards SET card = replace(card, '\"10\"', '\"9\"')", "9 priced"),
+     ("UPDATE price_cards SET card = replace(card, '\"free\":false', '\"free\":true')", "9 priced"),
+     ("UPDATE price_cards SET card = 'no card'", "9 priced")],
 )  # fmt: skip
 async def test_an_end_that_was_called_otherwise_and_a_price_that_is_gone_are_found(
     books: str, change: str, check: str
