@@ -167,6 +167,11 @@ class Connection(asyncio.Protocol):
         else:
             self.transport.close()
 
+    def release(self) -> None:
+        """It is over: hold no one who holds this."""
+        self._turn = None
+        self._intake.release()
+
     async def report(self, error: Exception) -> None:
         """Say that the application failed."""
         await self._front.report(error)

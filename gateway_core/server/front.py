@@ -97,6 +97,7 @@ class Front:
                     transport.set_protocol(streams)
                     reader.feed_data(connection.handover)
                     return True
+                cast("asyncio.Protocol", streams).connection_lost(None)  # it and its writer hold one another
         except OSError:
             transport.abort()
         except Exception as error:  # noqa: BLE001  # a connection's failure would end Hypercorn's shutdown early
@@ -109,6 +110,7 @@ class Front:
             # Not raised again: Hypercorn has timed out already, and asyncio would report each as an error.
         finally:
             self._connections.discard(connection)
+            connection.release()
         transport.close()
         return False
 

@@ -58,6 +58,10 @@ class Intake:
         self._parser = httptools.HttpRequestParser(self)
         self._forget()
 
+    def release(self) -> None:
+        """Nothing comes any more: let go of what holds us, which only the garbage collector would part."""
+        del self._parser, self._connection
+
     def _forget(self) -> None:
         self.turn = None
         self.head = b""

@@ -105,5 +105,5 @@ def test_a_known_price_is_what_it_is() -> None:
         "input_text_tokens": Decimal("0.30"), "input_audio_tokens": Decimal("1.00"),
         "cached_read_text_tokens": Decimal("0.03"), "cached_read_image_tokens": Decimal("0.03"),
         "cached_read_video_tokens": Decimal("0.03"), "cached_read_audio_tokens": Decimal("0.10"),
-        "output_text_tokens": Decimal("2.50"),
+        "output_text_tokens": Decimal("2.50"), "native_web_search_requests": Decimal("0.035"),
     }  # fmt: skip
