@@ -6,12 +6,13 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from plugin_sdk.errors import Conflict, GatewayError, UpstreamError, UpstreamUnauthorized
+from plugin_sdk.errors import Conflict, UpstreamError, UpstreamUnauthorized
 from plugins.policies.stripe_topup.config import StripeTopUpConfig
 
 S = TypeVar("S")
 RETRIES: Final = 2  # of one call, by the package, under one idempotency key
 PAGE: Final = 100
+_MISSING: Final = "resource_missing"  # Stripe has nothing of that id
 
 
 class Charge(msgspec.Struct, frozen=True):
@@ -98,8 +99,10 @@ class Account:
         asked = self._api.payment_intents.retrieve_async(intent_id, {"expand": ["latest_charge"]})
         try:
             return self._read(Intent, await self._asked(asked))
-        except _Missing:
-            return None
+        except UpstreamError as error:
+            if error.upstream_code == _MISSING:
+                return None
+            raise
 
     async def returned(self, intent_id: str) -> list[Returned]:
         """The refunds and disputes of a payment, the oldest first."""
@@ -143,8 +146,6 @@ class Account:
         except (stripe.AuthenticationError, stripe.PermissionError) as error:
             raise UpstreamUnauthorized("Stripe does not accept our API key.", provider=self._name) from error
         except stripe.StripeError as error:
-            if error.code == "resource_missing":
-                raise _Missing from error
             raise UpstreamError(
                 "Stripe did not take the request.", upstream_status=error.http_status, provider=self._name,
                 upstream_code=error.code,
@@ -160,10 +161,3 @@ class Account:
 async def _every(listing: Awaitable[Any]) -> list[Any]:
     """All of a list, page by page."""
     return [one async for one in (await listing).auto_paging_iter()]
-
-
-class _Missing(GatewayError):
-    """Stripe has nothing of this id."""
-
-    def __init__(self) -> None:
-        super().__init__("Stripe has nothing of this id.")
