@@ -54,7 +54,7 @@ class Ledger:
             revive=self._register,
         )
         self._writer = Writer(store, self.instance_id, self._finished)
-        self._settling: dict[str, asyncio.Future[None]] = {}
+        self._settling: dict[str, Posting] = {}
         self._young: dict[str, Begun] = {}
         self._old: dict[str, Begun] = {}
         self._delivered: list[tuple[str, int]] = []
@@ -121,16 +121,25 @@ class Ledger:
     def settle(self, settlement: Settlement) -> "asyncio.Future[None]":
         """Done once the settlement is committed; to settle a generation again changes nothing."""
         generation_id = settlement.generation.id
-        settling = self._settling.get(generation_id)
+        settling = self.committing(generation_id)
         if settling is not None:
             return settling
         if self._young.pop(generation_id, None) is None:
             self._old.pop(generation_id, None)
         future: asyncio.Future[None] = self._loop.create_future()
-        self._settling[generation_id] = future
         lease, limit = self._pool.spend(settlement.hold, settlement.generation.charge)
-        self._writer.settle(Posting(settlement, lease, limit, future))
+        posting = self._settling[generation_id] = Posting(settlement, lease, limit, future)
+        self._writer.settle(posting)
         return future
+
+    def committing(self, generation_id: str) -> "asyncio.Future[None] | None":
+        """The commit of a settlement that is on its way; another, where who waited for it was cancelled."""
+        posting = self._settling.get(generation_id)
+        if posting is None:
+            return None
+        if posting.future.cancelled():
+            posting.future = self._loop.create_future()
+        return posting.future
 
     def delivered(self, generation_id: str, at: int) -> None:
         """Note that the answer's last byte has left; queued for a later batch."""

@@ -5,6 +5,7 @@ import contextlib
 
 import msgspec
 
+from gateway_core.ledger.records import LedgerError
 from gateway_core.pipeline.attempts import first_pieces
 from gateway_core.pipeline.client import Client, ClientLeft, Message, Receive, Send
 from gateway_core.pipeline.cost import Estimated
@@ -149,7 +150,9 @@ async def _cancelled(exchange: Exchange) -> None:
             exchange.error = Internal("The gateway was stopped while this request ran.")
             _end(exchange)
             await settle(exchange)
-    except GatewayError:
+        elif (commit := exchange.runtime.ledger.committing(exchange.generation_id)) is not None:
+            await commit  # the observers are told of what is on record
+    except (GatewayError, LedgerError):
         pass  # logged where it happened
     finally:
         await _over(exchange)
