@@ -8,11 +8,11 @@ from typing import Final
 import msgspec
 
 from tests.bench import probe
-from tests.bench.machine import Circumstances, resident
+from tests.bench.machine import VERIFY_SECONDS, Circumstances, resident
 from tests.bench.native import Load, outcome, request, start_load
 from tests.bench.quiet import QUIET, Open, settled
 from tests.bench.rig import Rig, target
-from tests.gateway.process import Gateway
+from tests.gateway.process import Gateway, command
 
 
 class Kind(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,7 +72,7 @@ def measure(
         before = settled(gateway, quiet)
         loads, samples = _run(gateway, minutes * 60)
         after = settled(gateway, quiet)
-        gateway.cli("ledger", "verify")  # raises where anything is found
+        command(gateway.config, "ledger", "verify", seconds=VERIFY_SECONDS)  # raises where anything is found
     third = max(1, len(samples) // 3)
     found = Soak(
         taken=taken,

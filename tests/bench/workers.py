@@ -6,11 +6,11 @@ from contextlib import ExitStack
 import msgspec
 
 from tests.bench.cases import Figures, figures
-from tests.bench.machine import Circumstances
+from tests.bench.machine import VERIFY_SECONDS, Circumstances
 from tests.bench.native import Window, request, window
 from tests.bench.rig import Rig, target
 from tests.gateway.database import blocking
-from tests.gateway.process import Gateway
+from tests.gateway.process import Gateway, command
 
 _WARM = 0.5
 
@@ -63,7 +63,7 @@ def pair(rig: Rig, kind: str, *, seconds: float, rounds: int) -> Pair:
                 windows.append(window(target(one), body, c=64, s=seconds, w=_WARM))
         lost = [first - _balance(one) for first, one in zip(before, both, strict=True)]
         for one in both:
-            one.cli("ledger", "verify")
+            command(one.config, "ledger", "verify", seconds=VERIFY_SECONDS)
     charged = [sum(each.load.nanos for each in windows) for windows in seen]
     off = sum(abs(gone - said) for gone, said in zip(lost, charged, strict=True))
     answers = sum(each.load.answered for windows in seen for each in windows)
