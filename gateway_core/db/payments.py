@@ -142,7 +142,7 @@ async def _credited(wanted: Reversal, session: Session) -> tuple[Book, WalletPag
 
 
 async def _share(wanted: Reversal, payment: str, page: WalletPage, session: Session) -> int:
-    """The wallet's part of what is to be taken back: whatever the parts, together they are the whole."""
+    """The wallet's part of what is to be taken back: whatever the parts, they add up to the whole."""
     sums = (
         "SELECT COALESCE(SUM(CASE WHEN e.account LIKE 'top_up:%' THEN e.amount ELSE 0 END), 0),"
         " COALESCE(SUM(CASE WHEN e.account = 'loss' OR e.account = ? THEN e.amount ELSE 0 END), 0)"

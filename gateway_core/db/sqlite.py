@@ -169,9 +169,8 @@ class SqliteStore(Store):
         connection = sqlite3.connect(self._path, isolation_level=None, timeout=0)
         try:
             connection.execute(f"PRAGMA synchronous={self._synchronous}")
-            for _ in range(
-                2
-            ):  # the second moves what was committed during the first: then the log begins anew
+            # The second moves what was committed during the first: then the log begins anew.
+            for _ in range(2):
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
         finally:
             connection.close()

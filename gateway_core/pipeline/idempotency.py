@@ -6,7 +6,7 @@ from typing import Final
 from gateway_core.db.idempotency import Earlier
 from gateway_core.ledger.records import UNWRITTEN, LedgerOverloaded
 from gateway_core.pipeline.exchange import Exchange, Phase
-from plugin_sdk.errors import Conflict, InvalidRequest, Unprocessable
+from plugin_sdk.errors import Conflict, InvalidRequest, Unavailable, Unprocessable
 from plugin_sdk.protocol import RequestView
 
 HEADER: Final = "idempotency-key"
@@ -64,7 +64,7 @@ async def keep(exchange: Exchange, content_type: bytes, rest: bytes) -> None:
     """Keep what was told of the answer and its `rest`, before it is settled and its end leaves.
 
     Conflict where the key went to another request meanwhile: this process stood still until it was held for
-    dead. That one answers then, and this one costs nothing.
+    dead. That one answers then, and this one costs nothing. Unavailable where it cannot be kept.
     """
     client, principal = exchange.client, exchange.principal
     if principal is None:
@@ -72,7 +72,12 @@ async def keep(exchange: Exchange, content_type: bytes, rest: bytes) -> None:
     _, told = client.told()
     body = None if told is None or len(told) + len(rest) > LARGEST else told + rest
     place = principal.team_id, exchange.headers[HEADER], exchange.generation_id
-    if not await exchange.runtime.idempotent.keep(*place, content_type.decode(), body):
+    try:
+        mine = await exchange.runtime.idempotent.keep(*place, content_type.decode(), body)
+    except Exception as error:
+        message = "The gateway's database does not answer; nothing was charged."
+        raise Unavailable(message, reason="db_error", retry_after="1") from error
+    if not mine:
         raise Conflict(f"Another request with this `{HEADER}` took the place of this one.", param=HEADER)
 
 

@@ -9,7 +9,7 @@ from gateway_core.pipeline.idempotency import keep
 from gateway_core.pipeline.pricing import pricing_object
 from gateway_core.pipeline.settle import settle
 from gateway_core.upstream import UpstreamResponse
-from plugin_sdk.errors import Conflict, GatewayError, UpstreamCut, UpstreamError, UpstreamTimeout
+from plugin_sdk.errors import GatewayError, UpstreamCut, UpstreamError, UpstreamTimeout
 from plugin_sdk.money import Charge
 from plugin_sdk.protocol import End, Facts, Piece, Price
 
@@ -111,14 +111,15 @@ async def _complete(exchange: Exchange, facts: Facts, tail: bytes, *, ended: boo
     exchange.finished_at = exchange.runtime.clock()
     if not ended and exchange.answer is not None and not exchange.answer.exact:
         tail += exchange.protocol.end_stream()
-    try:
-        if exchange.client.records:
+    if exchange.client.records:
+        try:
             await keep(exchange, EVENTS, tail)
-        exchange.to(COMPLETED)
+        except GatewayError as error:
+            await _broken(exchange, error)
+            return
+    exchange.to(COMPLETED)
+    try:
         await settle(exchange)
-    except Conflict as error:
-        await _broken(exchange, error)
-        return
     except GatewayError as error:
         exchange.error = error
         await _end_in_error(exchange, error)

@@ -162,3 +162,24 @@ async def test_a_request_that_the_ledger_had_no_room_for_may_be_tried_again(
     assert b"could not record" in failed.body
     assert (again.status, b"Hello" in again.body) == (200, True)
     assert [row["charge"] for row in gateway.settled() if row["charge"]] == [COST]
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_an_answer_that_cannot_be_kept_ends_in_an_error_and_one_settlement_without_a_charge(
+    streamed: bool, upstream: Upstream, tmp_path: Path
+) -> None:
+    script = stream(chunk("Hi"), chunk(finish="stop"), usage_event()) if streamed else whole(ANSWER)
+    name = upstream.play(f"unkept-{streamed}", script)
+
+    async def table_gone(ctx: object, attempt: object, usage: object, charge: object) -> None:
+        with contextlib.closing(sqlite3.connect(tmp_path / "gateway.db")) as connection:
+            connection.execute("DROP TABLE IF EXISTS idempotent_answers")
+
+    async with driver(tmp_path, plugins(upstream), price=table_gone) as gateway:
+        shown = {"stream": True, "stream_options": {"include_usage": True}} if streamed else {}
+        answer = await gateway.ask(request(name, **shown), idempotency_key="k")
+    assert answer.whole
+    assert b"database does not answer" in answer.body
+    assert b"[DONE]" not in answer.body
+    assert answer.status == (200 if streamed else 503)
+    assert [row["charge"] for row in gateway.settled()] == [0]
