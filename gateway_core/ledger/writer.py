@@ -28,6 +28,9 @@ BATCH: Final = 256  # settlements a commit
 QUEUE: Final = 20_000  # settlements that may wait; above it they fail at once
 RETRY_SECONDS: Final = 10.0  # how long a commit is tried before its settlements fail
 _BACKOFF: Final = 0.05
+_BUSY: Final = 4  # settlements in the last commit that tell of load: more are on their way
+_PASSES: Final = 4  # of the event loop without a settlement: none is on its way
+_GATHERING: Final = 0.005  # seconds that the first of them waits for the others at most
 T = TypeVar("T")
 R = TypeVar("R", GenerationRecord, AttemptRecord)
 _log = logging.getLogger("gateway.ledger")
@@ -58,6 +61,7 @@ class Writer:
         self._cards: set[str] = set()
         self._failing_since: float | None = None
         self._closing = False
+        self._taken = 0  # settlements in the last commit
         self._task = asyncio.create_task(self._run(), name="ledger writer")
 
     def settle(self, posting: Posting) -> None:
@@ -93,15 +97,27 @@ class Writer:
             await self._wake.wait()
             self._wake.clear()
             while self._postings or self._begun or self._delivered or self._late:
+                if self._taken >= _BUSY:
+                    await self._gather()
                 await self._commit(self._next())
             if self._closing:
                 return
+
+    async def _gather(self) -> None:
+        """Let those come along that are about to end: a commit of many costs little more than one of few."""
+        until = time.monotonic() + _GATHERING
+        passes = 0
+        while passes < _PASSES and len(self._postings) < BATCH and time.monotonic() < until:
+            waiting = len(self._postings)
+            await asyncio.sleep(0)
+            passes = 0 if len(self._postings) > waiting else passes + 1
 
     def _next(self) -> _Batch:
         postings, late = self._postings, self._late
         batch = _Batch(self._begun, [*postings[:BATCH], *late[:BATCH]], self._delivered)
         self._begun, self._delivered = [], []
         self._postings, self._late = postings[BATCH:], late[BATCH:]
+        self._taken = len(batch.postings)
         return batch
 
     async def _commit(self, batch: _Batch) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from decimal import Decimal
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -147,3 +148,12 @@ def wallet(url: str, wallet_id: str = TEAM) -> tuple[int, int, int]:
     """(balance, leased, held) of a wallet."""
     (found,) = rows(url, "SELECT balance, leased, held FROM wallets WHERE id = ?", wallet_id)
     return found[0], found[1], found[2]
+
+
+def commits(url: str) -> int:
+    """How many commits are in SQLite's log (https://sqlite.org/fileformat2.html#the_write_ahead_log)."""
+    log = Path(f"{sqlite_path(url)}-wal").read_bytes()
+    header, frame = 32, 24 + int.from_bytes(log[8:12], "big")
+    starts = range(header, len(log), frame)
+    # A frame that ends a commit has the size of the database behind its page's number; the salt is the log's.
+    return sum(log[at + 4 : at + 8] != bytes(4) and log[at + 8 : at + 16] == log[16:24] for at in starts)

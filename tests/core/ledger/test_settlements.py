@@ -16,6 +16,7 @@ from tests.core.ledger.books import (
     USD,
     accounts,
     changed,
+    commits,
     fund,
     held,
     locked,
@@ -282,6 +283,21 @@ async def test_a_database_that_never_answers_again_does_not_keep_the_ledger_from
     with pytest.raises(LedgerUnavailable):
         await settling
     assert rows(url, "SELECT * FROM settlements") == []
+
+
+async def test_under_load_those_that_end_one_after_the_other_share_a_commit(
+    ledger: Ledger, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "_GATHERING", 60.0)
+    holds = [await held(ledger, 10) for _ in range(16)]
+    await asyncio.gather(*(ledger.settle(settlement(hold, 10)) for hold in holds[:8]))
+    before = commits(url)
+    settled = []
+    for hold in holds[8:]:
+        settled.append(asyncio.ensure_future(ledger.settle(settlement(hold, 10))))
+        await asyncio.sleep(0)
+    await asyncio.gather(*settled)
+    assert commits(url) == before + 1
 
 
 async def test_a_full_queue_refuses_at_once_and_frees_the_hold(
