@@ -1,6 +1,8 @@
 """One HTTP/1.1 connection: bytes out, and llhttp's events into the exchange that it serves."""
 
 import asyncio
+import math
+import re
 import select
 import socket
 from typing import TYPE_CHECKING, Final, cast
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from gateway_core.upstream.pool import Pool
 
 _CHUNKED: Final = b"chunked"
+_KEPT: Final = re.compile(rb"(?:^|[,;\s])timeout\s*=\s*\"?(\d{1,9})", re.IGNORECASE)  # RFC 2068, 19.7.1.1
+_MARGIN: Final = 1.0  # seconds in which its closing may already be on its way
 _SPACE: Final = 0x20
 
 
@@ -29,7 +33,7 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_drained", "_framed", "_look", "_overhead", "_parser", "_reusable", "_unsent",
-        "closed", "exchange", "idle_since", "loop", "pool", "transport",
+        "closed", "exchange", "idle_since", "kept", "loop", "pool", "transport",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -40,6 +44,7 @@ class Connection(asyncio.Protocol):
         self.exchange: Exchange | None = None
         self.closed = False
         self.idle_since = 0.0
+        self.kept = math.inf  # seconds that the peer keeps it when it is idle, if it has said so
         self._look = select.poll()
         self._look.register(sock, select.POLLIN)
         self._parser = httptools.HttpResponseParser(self)
@@ -78,7 +83,12 @@ class Connection(asyncio.Protocol):
         The socket is asked too: its end may have come after the loop last read it, and what is written then
         can neither be known to have arrived nor be repeated.
         """
-        return not self.closed and not self.transport.is_closing() and not self._look.poll(0)
+        return (
+            not self.closed
+            and not self.transport.is_closing()
+            and self.loop.time() - self.idle_since < self.kept
+            and not self._look.poll(0)
+        )
 
     def resume(self) -> None:
         """The reader has caught up: read the socket again."""
@@ -183,7 +193,7 @@ class Connection(asyncio.Protocol):
         raw = exchange.raw
         if self._overhead > MAX_HEAD or len(raw) > MAX_FIELDS:
             _check_size(raw)
-        self._framed = _framed(raw)
+        self._framed = self._heed(raw)
         exchange.status = status
         exchange.state = BODY
         self._overhead = 0
@@ -204,6 +214,21 @@ class Connection(asyncio.Protocol):
         if exchange is not None and exchange.state == BODY:
             exchange.state = COMPLETE
             self._reusable = self._parser.should_keep_alive()
+
+    def _heed(self, raw: list[tuple[bytes, bytes]]) -> bool:
+        """Whether the answer itself says where it ends; if not, the end of the connection does."""
+        framed = chunked = False
+        for name, value in raw:
+            size = len(name)
+            if size == 14 and name.lower() == b"content-length":
+                framed = True
+            elif size == 17 and name.lower() == b"transfer-encoding":
+                if chunked or value.lower() != _CHUNKED:
+                    raise _Malformed("an unknown transfer-encoding")
+                framed = chunked = True
+            elif size == 10 and name.lower() == b"keep-alive" and (told := _KEPT.search(value)):
+                self.kept = int(told[1]) - _MARGIN
+        return framed
 
     # What follows from what arrived
 
@@ -271,17 +296,3 @@ def _malformed(what: str) -> UpstreamError:
 def _check_size(raw: list[tuple[bytes, bytes]]) -> None:
     if len(raw) > MAX_FIELDS or sum(len(name) + len(value) + 4 for name, value in raw) > MAX_HEAD:
         raise _Malformed("its header is too long")
-
-
-def _framed(raw: list[tuple[bytes, bytes]]) -> bool:
-    """Whether the answer itself says where it ends; if not, the end of the connection does."""
-    framed = chunked = False
-    for name, value in raw:
-        size = len(name)
-        if size == 14 and name.lower() == b"content-length":
-            framed = True
-        elif size == 17 and name.lower() == b"transfer-encoding":
-            if chunked or value.lower() != _CHUNKED:
-                raise _Malformed("an unknown transfer-encoding")
-            framed = chunked = True
-    return framed

@@ -70,6 +70,7 @@ class Pool:
 
     def put(self, connection: Connection) -> None:
         """A connection whose answer is complete: to whoever waits for one, else kept for a while."""
+        connection.idle_since = self._loop.time()
         while self._waiting:
             waiter = self._waiting.popleft()
             if not waiter.done():
@@ -78,7 +79,6 @@ class Pool:
         if self._closed or len(self._idle) >= self._limits.idle:
             connection.drop()
             return
-        connection.idle_since = self._loop.time()
         self._idle[connection] = None
         if self._reaper is None:
             self._reaper = self._loop.call_later(self._limits.idle_seconds, self._reap)

@@ -55,6 +55,29 @@ async def test_a_connection_that_cannot_be_trusted_again_is_not_kept(
         assert peer.connections == 3
 
 
+@pytest.mark.parametrize(
+    ("told", "connections"),
+    [
+        (b"timeout=1", 3),  # its end may be on its way as soon as it is idle
+        (b"max=100, timeout = 0", 3),
+        (b'timeout="1"', 3),
+        (b"timeout=60, max=1000", 1),
+        (b"max=5", 1),
+        (b"timeout=soon", 1),
+        (b"connection-timeout=1", 1),
+        (b"timeout=" + b"9" * 400, 1),
+    ],
+)
+async def test_a_connection_is_used_only_as_long_as_the_peer_says_that_it_keeps_it(
+    upstream: Upstream, told: bytes, connections: int
+) -> None:
+    answer = b"HTTP/1.1 200 OK\r\nkeep-alive: " + told + b"\r\ncontent-length: 2\r\n\r\nok"
+    async with serving(answering(answer)) as peer:
+        for _ in range(3):
+            assert await fetch(upstream, peer.url()) == b"ok"
+        assert peer.connections == connections
+
+
 async def test_bytes_on_an_idle_connection_are_nobodys_answer(upstream: Upstream) -> None:
     answered, closed = asyncio.Event(), asyncio.Event()
 
