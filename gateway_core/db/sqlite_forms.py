@@ -50,36 +50,47 @@ def _text(form: Form, rows: int) -> str:
 
 
 def _insert(form: Form, rows: int) -> str:
-    made = ",".join(
-        f"({form.filled(row, _namer(form, number))})" for number in range(rows) for row in form.rows
-    )
+    values = _Values(form)
+    made = ",".join(f"({form.filled(row, values.of(number))})" for number in range(rows) for row in form.rows)
     # No value is ever in the text: names come from tables.py.
     return f"INSERT INTO {form.table} ({','.join(form.targets)}) VALUES {made} {form.conflict}"  # noqa: S608
 
 
 def _update(form: Form, rows: int) -> str:
-    key = str(form.key)
+    key, values = str(form.key), _Values(form)
     if rows == 1:
-        name = _namer(form, 0)
-        values = ",".join(f"{target}={form.filled([target], name)}" for target in form.targets)
-        return f"UPDATE {form.table} SET {values} WHERE {key}={name(key)}"  # noqa: S608
-    made = ",".join(f"({form.filled((key, *form.targets), _namer(form, number))})" for number in range(rows))
-    values = ",".join(f"{name}=d.{name}" for name in form.targets)
+        name = values.of(0)
+        changes = ",".join(f"{target}={form.filled([target], name)}" for target in form.targets)
+        return f"UPDATE {form.table} SET {changes} WHERE {key}={name(key)}"  # noqa: S608
+    made = ",".join(f"({form.filled((key, *form.targets), values.of(number))})" for number in range(rows))
+    changes = ",".join(f"{name}=d.{name}" for name in form.targets)
     return (
         f"WITH d({','.join((key, *form.targets))}) AS (VALUES {made}) "  # noqa: S608
-        f"UPDATE {form.table} SET {values} FROM d WHERE {form.table}.{key}=d.{key}"
+        f"UPDATE {form.table} SET {changes} FROM d WHERE {form.table}.{key}=d.{key}"
     )
 
 
-def _namer(form: Form, row: int) -> Callable[[str], str]:
-    """How a column is written in this row: by the number under which its value is bound."""
-    numbers = {column.name: number for number, column in enumerate(form.shared, 1)}
-    first = len(form.shared) + row * form.width + 1
-    numbers |= {column.name: number for number, column in enumerate(form.columns, first)}
-    kinds = {column.name: column for column in (*form.columns, *form.shared)}
+class _Values:
+    """How values are written, in the order of the text: `?` for the next number, else the number itself.
 
-    def name(word: str) -> str:
-        column, number = kinds[word], f"?{numbers[word]}"
-        return f"NULLIF({number},{_NULL[column.kind]!r})" if column.null else number
+    To SQLite a number is a name, and Python's driver (since 3.12) looks each value's name up among all names.
+    """
 
-    return name
+    def __init__(self, form: Form) -> None:
+        self._form = form
+        self._last = 0
+
+    def of(self, row: int) -> Callable[[str], str]:
+        """How a column is written in this row."""
+        form = self._form
+        first = len(form.shared) + row * form.width + 1
+        columns = {column.name: (column, number) for number, column in enumerate(form.shared, 1)}
+        columns |= {column.name: (column, number) for number, column in enumerate(form.columns, first)}
+
+        def name(word: str) -> str:
+            column, number = columns[word]
+            value = "?" if number == self._last + 1 else f"?{number}"
+            self._last = max(self._last, number)
+            return f"NULLIF({value},{_NULL[column.kind]!r})" if column.null else value
+
+        return name
