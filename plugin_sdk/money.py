@@ -1,5 +1,6 @@
 """Money is an int of nano-dollars, prices are Decimals; they meet, and round, in one place only: `charge`."""
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import cached_property
@@ -8,7 +9,18 @@ from typing import NewType
 import msgspec
 
 from plugin_sdk.errors import GatewayError
-from plugin_sdk.price_rules import PLAIN, STANDARD, Terms, chosen, dearness, even, of_plan, scaled, usd_at
+from plugin_sdk.price_rules import (
+    PLAIN,
+    STANDARD,
+    Terms,
+    chosen,
+    dearness,
+    even,
+    in_force,
+    of_plan,
+    scaled,
+    usd_at,
+)
 from plugin_sdk.price_rules import Price as Price
 
 Nanos = NewType("Nanos", int)  # 1 USD = 1_000_000_000; a signed BIGINT holds 9.2 billion dollars
@@ -18,6 +30,7 @@ TOKENS = ("_tokens", "_tokens_5m", "_tokens_1h")  # how the names of token meter
 Usage = Mapping[str, Quantity]  # meter -> quantity; meters are DISJOINT: cached input is not also input
 
 Rate = tuple[int, int, Price]  # (nanos, per, the rule): nanos/per is the exact price of one unit
+Dearest = tuple[int, int, int]  # nanos: (per 1M input tokens, per 1M output tokens, flat)
 
 # Where a meter without a rule of its own goes next (money.md 9). A chain that ends is an unpriced meter.
 ROLL_UP: Mapping[str, str] = {
@@ -59,14 +72,32 @@ class PriceCard(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             found.setdefault(price.meter, []).append(price)
         return found
 
-    def dearest(self, plan: str = STANDARD) -> tuple[int, int, int]:
-        """Nanos at a plan's dearest rules, rounded up: (per 1M input tokens, per 1M output tokens, flat)."""
-        return self._dearest.get(plan) or self._dearest[STANDARD]
+    def dearest(self, plan: str = STANDARD, at: int | None = None) -> Dearest:
+        """Nanos at the dearest rules, rounded up: (per 1M input tokens, per 1M output tokens, flat).
+
+        No charge at that time (ms since 1970; None: at any) is above them, served by the plan or by
+        `standard`; where a meter has neither then, it is counted at the rules that stand in for them.
+        """
+        whenever, spans = self._dearest.get(plan) or self._dearest[STANDARD]
+        if at is None or len(spans) == 1:
+            return whenever
+        return spans[max(0, bisect_right(self._changes, at) - 1)]
 
     @cached_property
-    def _dearest(self) -> Mapping[str, tuple[int, int, int]]:
-        plans = {STANDARD, *(price.plan for price in self.prices)}
-        return {plan: self._dearest_of(plan) for plan in plans}
+    def _changes(self) -> Sequence[int]:
+        """The times from which other rules are in force, in their order; the first is the beginning."""
+        ends = {end for price in self.prices for end in (price.since, price.until) if end is not None}
+        return sorted({0, *ends})
+
+    @cached_property
+    def _dearest(self) -> Mapping[str, tuple[Dearest, Sequence[Dearest]]]:
+        """By plan, (the dearest of all times, that from each change on)."""
+        found = {}
+        for plan in {STANDARD, *(price.plan for price in self.prices)}:
+            spans = [self._dearest_of(plan, at) for at in self._changes]
+            into, out, flat = (max(each) for each in zip(*spans, strict=True))
+            found[plan] = (into, out, flat), spans
+        return found
 
     @cached_property
     def plain(self) -> bool:
@@ -78,10 +109,12 @@ class PriceCard(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """Whether some of its rules begin or end."""
         return any(price.since is not None or price.until is not None for price in self.prices)
 
-    def _dearest_of(self, plan: str) -> tuple[int, int, int]:
+    def _dearest_of(self, plan: str, at: int) -> Dearest:
         into, out, flat, total = 0, 0, 0, 0
         for meter, rules in self.by_meter.items():
-            unit = max(dearness(rule) for rule in (*of_plan(rules, plan), *of_plan(rules, STANDARD)))
+            if not (left := in_force(rules, at)):
+                continue  # what it counts is priced as another
+            unit = max(dearness(rule) for rule in (*of_plan(left, plan), *of_plan(left, STANDARD)))
             numerator, denominator = (unit * NANOS_PER_USD).as_integer_ratio()
             million = -(-numerator * 1_000_000 // denominator)
             if meter == "requests":

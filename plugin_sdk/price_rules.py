@@ -109,14 +109,10 @@ def plan_of(word: str | None) -> str:
 
 def chosen(rules: Sequence[Price], terms: Terms, usage: Mapping[str, Any]) -> tuple[Price, bool] | None:
     """(the rule of one meter that takes it, whether it fell through a hole); None: none is in force."""
-    in_force = [
-        rule
-        for rule in rules
-        if (rule.since is None or rule.since <= terms.at) and (rule.until is None or terms.at < rule.until)
-    ]
-    if not in_force:
+    left = in_force(rules, terms.at)
+    if not left:
         return None
-    planned = of_plan(in_force, terms.plan)
+    planned = of_plan(left, terms.plan)
     best: tuple[Any, Price] | None = None
     for rule in planned:
         rank = _rank(rule, terms, usage)
@@ -125,6 +121,15 @@ def chosen(rules: Sequence[Price], terms: Terms, usage: Mapping[str, Any]) -> tu
     if best is not None:
         return best[1], False
     return max(planned, key=dearness), True
+
+
+def in_force(rules: Sequence[Price], at: int) -> Sequence[Price]:
+    """The rules that hold at a time, ms since 1970."""
+    return [
+        rule
+        for rule in rules
+        if (rule.since is None or rule.since <= at) and (rule.until is None or at < rule.until)
+    ]
 
 
 def of_plan(rules: Sequence[Price], plan: str) -> Sequence[Price]:

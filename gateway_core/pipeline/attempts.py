@@ -156,7 +156,7 @@ def _clamp(exchange: Exchange, endpoint: Endpoint) -> int | None:
     amount, view = exchange.payable, exchange.view
     if amount is None or view is None or amount >= exchange.worst_case:
         return None
-    payable = payable_output(endpoint, view, amount)
+    payable = payable_output(endpoint, view, amount, exchange.received_at)
     if payable is None or payable >= output_limit(endpoint, view):
         return None
     if exchange.report is not None:

@@ -78,15 +78,17 @@ def capped(made: Charge, paid: Nanos) -> Charge:
     return msgspec.structs.replace(made, lines=(*made.lines, line))
 
 
-def worst_case(endpoint: Endpoint, input_tokens: int, output_tokens: int, plan: str = STANDARD) -> Nanos:
-    """Nanos that a request can cost at this endpoint, rounded up."""
-    into, out, flat = (endpoint.bound or endpoint.card).dearest(plan)
+def worst_case(
+    endpoint: Endpoint, input_tokens: int, output_tokens: int, plan: str = STANDARD, at: int | None = None
+) -> Nanos:
+    """Nanos that a request of that time can cost at this endpoint, rounded up."""
+    into, out, flat = (endpoint.bound or endpoint.card).dearest(plan, at)
     return Nanos(-(-(input_tokens * into + output_tokens * out) // _MILLION) + flat)
 
 
-def payable_output(endpoint: Endpoint, view: RequestView, hold: Nanos) -> int | None:
+def payable_output(endpoint: Endpoint, view: RequestView, hold: Nanos, at: int | None = None) -> int | None:
     """The output limit, per choice, that a hold pays for at this endpoint; None where output is free."""
-    into, out, flat = (endpoint.bound or endpoint.card).dearest(view.plan)
+    into, out, flat = (endpoint.bound or endpoint.card).dearest(view.plan, at)
     left = (hold - flat) * _MILLION - view.input_estimate * into
     if not out:
         return None if left >= 0 else 0

@@ -53,7 +53,7 @@ async def admit(exchange: Exchange) -> None:
     if hooks := exchange.snapshot.hooks.bound:
         ctx = _context(exchange, principal, view, candidates, Nanos(0))
         candidates = tuple([await bounded(hooks, ctx, endpoint) for endpoint in candidates])
-    worst = exchange.worst_case = _worst(candidates, view)
+    worst = exchange.worst_case = _worst(candidates, view, exchange.received_at)
     ctx = exchange.ctx = _context(
         exchange, principal, view, candidates, worst if cap is None else min(worst, cap)
     )
@@ -225,9 +225,9 @@ def output_limit(endpoint: Endpoint, view: RequestView) -> int:
     return view.max_output or endpoint.max_output or DEFAULT_OUTPUT_LIMIT
 
 
-def _worst(candidates: tuple[Endpoint, ...], view: RequestView) -> Nanos:
+def _worst(candidates: tuple[Endpoint, ...], view: RequestView, at: int) -> Nanos:
     return max([
-        worst_case(endpoint, view.input_estimate, view.choices * output_limit(endpoint, view), view.plan)
+        worst_case(endpoint, view.input_estimate, view.choices * output_limit(endpoint, view), view.plan, at)
         for endpoint in candidates
     ])  # fmt: skip
 
@@ -239,7 +239,8 @@ def _affordable(exchange: Exchange, routed: tuple[Endpoint, ...]) -> tuple[Endpo
     payable, view = exchange.payable, exchange.view
     if payable is None or view is None or payable >= exchange.worst_case:
         return routed
-    left = tuple(endpoint for endpoint in routed if _pays(endpoint, view, payable, whole=exchange.strict))
+    at, whole = exchange.received_at, exchange.strict
+    left = tuple(endpoint for endpoint in routed if _pays(endpoint, view, payable, at, whole=whole))
     if not left and payable == exchange.cap:
         if exchange.cap_refusal is not None:
             raise exchange.cap_refusal
@@ -261,7 +262,7 @@ def _affordable(exchange: Exchange, routed: tuple[Endpoint, ...]) -> tuple[Endpo
     return left
 
 
-def _pays(endpoint: Endpoint, view: RequestView, amount: Nanos, *, whole: bool) -> bool:
+def _pays(endpoint: Endpoint, view: RequestView, amount: Nanos, at: int, *, whole: bool) -> bool:
     """Whether an amount pays for some output at this endpoint, or for all that may come."""
-    payable = payable_output(endpoint, view, amount)
+    payable = payable_output(endpoint, view, amount, at)
     return payable is None or payable >= (output_limit(endpoint, view) if whole else 1)
