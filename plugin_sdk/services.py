@@ -240,8 +240,8 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True):
 class Prices(Protocol):
     """What the running configuration offers, and what it costs."""
 
-    def endpoints(self) -> Sequence[Endpoint]:
-        """All that can be asked, in the order of the file."""
+    def endpoints(self, model: str | None = None) -> Sequence[Endpoint]:
+        """All that can be asked, or those of a model, by its id or an alias; in the order of the file."""
 
     def find(self, model: str, operation: str) -> Sequence[Endpoint]:
         """The endpoints of a model, by its id or an alias; raises what a request for it would."""

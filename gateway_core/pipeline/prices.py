@@ -20,11 +20,11 @@ class Prices:
     def __init__(self, snapshot: Snapshot, new_id: Callable[[], str]) -> None:
         self._snapshot = snapshot
         self._new_id = new_id
-        self._endpoints = [one.endpoint for one in snapshot.offered.offers if not one.lacks]
+        self._offers = [one for one in snapshot.offered.offers if not one.lacks]
 
-    def endpoints(self) -> Sequence[Endpoint]:
-        """All that can be asked, in the order of the file."""
-        return self._endpoints
+    def endpoints(self, model: str | None = None) -> Sequence[Endpoint]:
+        """All that can be asked, or those of a model, by its id or an alias; in the order of the file."""
+        return [one.endpoint for one in self._offers if model in (None, one.entry.id, *one.entry.aliases)]
 
     def operation(self, word: str) -> Operation | None:
         """By its own name, or by the path or the name of a client route."""

@@ -20,9 +20,9 @@ class MemoryPrices:
         self.operations: dict[str, Operation] = {}
         self.quoted: list[tuple[Principal, Endpoint, Usage, Terms]] = []
 
-    def endpoints(self) -> Sequence[Endpoint]:
-        """`offered`."""
-        return self.offered
+    def endpoints(self, model: str | None = None) -> Sequence[Endpoint]:
+        """`offered`, or what of it is a model's; there are no aliases."""
+        return [one for one in self.offered if model in (None, one.model)]
 
     def find(self, model: str, operation: str) -> Sequence[Endpoint]:
         """Those of a model; ModelNotFound where there is none."""

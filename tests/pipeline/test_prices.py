@@ -4,11 +4,12 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from tests.gateway.upstream import Upstream
-from tests.pipeline.driver import Driver, driver
+from tests.pipeline.driver import PRICE, Driver, driver
 from tests.pipeline.test_endings import ANSWER, COST, plugins, request, whole
 
 URL = "/v1/pricing/calculate"
@@ -128,3 +129,28 @@ async def test_prices_that_have_not_begun_are_a_402_and_past_ones_are_forgotten(
         (listed,) = (await got(gateway, "/v1/pricing/models?model=m"))[1]["models"]
     assert [rule["price_usd"] for rule in listed["rules"]] == ["0.000001", "0.000001"]
     assert len(upstream.calls("dated")) == 1
+
+
+async def test_a_model_has_its_prices_under_every_name_that_a_request_may_give_it(
+    upstream: Upstream, tmp_path: Path
+) -> None:
+    upstream.play("alias", whole(ANSWER))
+    one = plugins(upstream, models=[{"id": "m", "aliases": ["org/m-latest"], "price": PRICE}])
+    other = {"two": {**one["one"], "models": [{"id": "m", "price": PRICE}, {"id": "n", "price": PRICE}]}}
+    async with driver(tmp_path, {**one, **other}) as gateway:
+        for name, providers in (
+            ("m", {"one", "two"}),
+            ("org/m-latest", {"one"}),
+            ("n", {"two"}),
+            ("m-", set()),
+        ):
+            status, found = await got(
+                gateway, f"/v1/pricing/models?model={quote(name, safe='')}&endpoint=responses"
+            )
+            assert (status, found["total"]) == (200, len(providers))
+            assert {row["api_provider_id"] for row in found["models"]} == providers
+            assert {row["model_id"] for row in found["models"]} <= {"m", "n"}
+            answer = await gateway.ask({**request("alias"), "model": name})
+            assert answer.status == (200 if providers else 404)
+            usage = {"model": name, "endpoint": "responses", "usage": {"input_text_tokens": 1}}
+            assert (await posted(gateway, usage))[0] == (200 if providers else 404)

@@ -32,18 +32,18 @@ class Pricing(Plugin[PluginConfig]):
         ]
 
     async def models(self, request: PlatformRequest) -> PlatformResponse:
-        """The price rules of each model at each provider; `model`, `provider` and `endpoint` narrow it."""
+        """The price rules of each model at each provider; `model`, `provider` and `endpoint` narrow it.
+
+        A model goes by whatever name a request may call it: its id or an alias.
+        """
         principal = _caller(request)
         limit, offset = page(request.query)
         provider, said = word(request.query, "provider"), word(request.query, "endpoint")
         operation = None if said is None else self._operation(said)
-        model = word(request.query, "model")
         found = [
             one
-            for one in self._prices.endpoints()
-            if (provider in (None, one.provider))
-            and (operation in (None, one.operation))
-            and (model in (None, one.model))
+            for one in self._prices.endpoints(word(request.query, "model"))
+            if provider in (None, one.provider) and operation in (None, one.operation)
         ]
         shown = [await self._listed(principal, one) for one in found[offset : offset + limit]]
         body = {"ok": True, "limit": limit, "offset": offset, "total": len(found), "models": shown}
