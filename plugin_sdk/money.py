@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import cached_property
-from typing import NewType
+from typing import Final, NewType, TypeGuard
 
 import msgspec
 
@@ -28,6 +28,8 @@ NANOS_PER_USD = 1_000_000_000
 Quantity = int | Decimal
 TOKENS = ("_tokens", "_tokens_5m", "_tokens_1h")  # how the names of token meters end
 Usage = Mapping[str, Quantity]  # meter -> quantity; meters are DISJOINT: cached input is not also input
+_LARGEST: Final = (1 << 53) - 1  # of one meter: any reader of JSON reads it
+_FINEST: Final = -30  # the exponent of a Decimal's last digit
 
 Rate = tuple[int, int, Price]  # (nanos, per, the rule): nanos/per is the exact price of one unit
 Dearest = tuple[int, int, int]  # nanos: (per 1M input tokens, per 1M output tokens, flat)
@@ -254,6 +256,21 @@ class Cap(msgspec.Struct, frozen=True, kw_only=True):
 
     amount: Nanos
     refusal: GatewayError | None = None
+
+
+def is_usage(found: object) -> TypeGuard[Usage]:
+    """Whether these are quantities by meter: finite, exact, not negative, whole where they count tokens."""
+    return isinstance(found, Mapping) and all(_counts(meter, much) for meter, much in found.items())
+
+
+def _counts(meter: object, quantity: object) -> bool:
+    if not isinstance(meter, str) or not meter.isascii():
+        return False
+    if type(quantity) is int:
+        return 0 <= quantity <= _LARGEST
+    if type(quantity) is not Decimal or not quantity.is_finite() or meter.endswith(TOKENS):
+        return False
+    return 0 <= quantity <= _LARGEST and int(quantity.as_tuple().exponent) >= _FINEST
 
 
 def charge(usage: Usage, card: PriceCard, terms: Terms = PLAIN) -> Charge:

@@ -16,9 +16,9 @@ from typing_extensions import override
 
 from plugin_sdk.errors import GatewayError, UpstreamError
 from plugin_sdk.fidelity import Report, Table, answer_features
-from plugin_sdk.money import Usage
+from plugin_sdk.money import Usage, is_usage
 from plugin_sdk.price_rules import STANDARD
-from plugin_sdk.text import Finished
+from plugin_sdk.text import Finished, UsageDelta
 
 # The gateway's own request fields: taken out before anything goes upstream (architecture 14.5).
 GATEWAY_FIELDS: Final = frozenset({"meta", "usage", "debug", "provider", "echo_upstream_request", "beta"})
@@ -120,7 +120,8 @@ class Facts:
     """What is known of an upstream's answer so far; a ResponseStream's tap writes it, the core reads it.
 
     started     the first event that is data and not an error has been seen: from here on no failover
-    usage       disjoint meters, merged field by field over the stream; None: the upstream gave none so far
+    usage       disjoint meters, merged field by field over the stream; None: the upstream gave none so far.
+                Figures that are no quantities (`money.is_usage`) count as none: the answer is estimated
     finish      the normalised finish reason, None while unknown
     complete    the protocol's end was seen; an upstream that closes before it has CUT the answer
     error       a failure inside a 200: the core says it in the last event; its bytes pass in exact mode only
@@ -301,6 +302,8 @@ class Translation(ResponseStream):
     def _encoded(self, deltas: list[Any]) -> list[Piece]:
         pieces: list[Piece] = []
         for delta in deltas:
+            if type(delta) is UsageDelta and not is_usage(delta.usage):
+                continue  # no encoder has to write what is no quantity
             if self._client is not None and self._client.carries is not None:
                 self._book(delta, self._client.carries, self._client.id)
             pieces += self._encoder.feed(delta)

@@ -17,7 +17,7 @@ from plugin_sdk.context import Attempt, Endpoint, Principal, RequestContext
 from plugin_sdk.errors import GatewayError
 from plugin_sdk.fidelity import Report
 from plugin_sdk.modality import Route
-from plugin_sdk.money import Charge, Hold, Nanos, Usage
+from plugin_sdk.money import Charge, Hold, Nanos, Usage, is_usage
 from plugin_sdk.price_rules import PLAIN, STANDARD, Terms, plan_of
 from plugin_sdk.protocol import Answer, Facts, Protocol, RequestView, ResponseStream, Translation
 
@@ -162,6 +162,20 @@ class Exchange:
         return None if self.stream is None else self.stream.facts
 
     @property
+    def counted(self) -> Usage | None:
+        """What the provider counted so far; None where it gave nothing, or what are no quantities."""
+        usage = None if self.stream is None else self.stream.facts.usage
+        return usage if is_usage(usage) else None
+
+    def estimate(self) -> Usage:
+        """A usage for an answer whose provider counted nothing: what is charged by it is flagged."""
+        view, facts = self.view, self.facts
+        return {
+            "input_text_tokens": view.input_estimate if view is not None else 0,
+            "output_text_tokens": facts.output_estimate if facts is not None else 0,
+        }
+
+    @property
     def byok(self) -> bool:
         """Whether the running attempt is made with a key of the team's own: it costs us nothing."""
         return self.attempt is not None and self.attempt.endpoint.key is not None
@@ -198,7 +212,7 @@ class Exchange:
         facts, view = self.facts, self.view
         if self.cap is None or facts is None or view is None or self.attempt is None:
             return False
-        counted = facts.usage or {"input_text_tokens": view.input_estimate}
+        counted = self.counted or {"input_text_tokens": view.input_estimate}
         if not any(meter.startswith("output_") for meter, quantity in counted.items() if quantity):
             counted = {**counted, "output_text_tokens": facts.output_estimate}
         bound = self.attempt.endpoint.bound
@@ -269,27 +283,33 @@ class Exchange:
         facts = self.facts
         if facts is None or facts.output or facts.finish is None:
             return None
-        if any(quantity for meter, quantity in (facts.usage or {}).items() if meter.startswith("output_")):
+        if any(quantity for meter, quantity in (self.counted or {}).items() if meter.startswith("output_")):
             return None
         return "zero_output_tokens"
 
     def counted_cost(self) -> Nanos:
         """What a failed attempt cost us: only what its provider itself counted."""
-        facts = self.facts
-        if facts is None or facts.usage is None:
+        usage = self.counted
+        if usage is None:
             return _NOTHING
         try:
-            return self.by_card(facts.usage).total
-        except ValueError:  # no quantities; the attempt's record keeps them as they came
+            return self.by_card(usage).total
+        except ValueError:  # more than any ledger can hold; the attempt's record keeps it as it came
             return _NOTHING
 
     def attempted(self, error: GatewayError | None, cost: Nanos = _NOTHING) -> None:
         """Book the running attempt: how it ended and what it cost us."""
         if self.attempt is None:
             return
-        facts = self.facts
+        facts, usage = self.facts, self.counted
         ended = time.perf_counter()
-        usage = None if facts is None or facts.usage is None else dict(facts.usage)
+        if usage is None and facts is not None and facts.usage is not None:
+            self.runtime.log.error(
+                "usage refused",
+                generation_id=self.generation_id,
+                provider=self.attempt.endpoint.provider,
+                protocol=self.attempt.endpoint.protocol,
+            )
         self.attempts.append(
             AttemptRecord(
                 number=self.attempt.number,
@@ -302,7 +322,7 @@ class Exchange:
                 latency_ms=int((ended - self.dispatched) * 1000),
                 native_id=None if facts is None else facts.native_id,
                 cost=_NOTHING if self.byok else cost,
-                usage=usage,
+                usage=None if usage is None else dict(usage),
             )
         )
 
@@ -330,7 +350,7 @@ class Exchange:
         generation = now - self.dispatched
         output = sum(
             quantity
-            for meter, quantity in ((self.facts.usage if self.facts else None) or {}).items()
+            for meter, quantity in (self.counted or {}).items()
             if meter.startswith("output_") and meter.endswith("_tokens")
         )
         found: dict[str, Any] = {

@@ -10,7 +10,7 @@ from gateway_core.pipeline.pricing import pricing_object
 from gateway_core.pipeline.settle import settle
 from gateway_core.upstream import UpstreamResponse
 from plugin_sdk.errors import GatewayError, UpstreamCut, UpstreamError, UpstreamTimeout
-from plugin_sdk.money import Charge
+from plugin_sdk.money import Charge, is_usage
 from plugin_sdk.protocol import End, Facts, Piece, Price
 
 AFTER_END: Final = 0.25  # seconds that an upstream gets to end its body after the answer's own end
@@ -209,7 +209,7 @@ async def _filled(exchange: Exchange, pieces: list[Piece]) -> tuple[bytes, bytes
 async def _pricing(exchange: Exchange, piece: Price) -> bytes:
     """The member that shows the price so far; nothing where it could not be told."""
     try:
-        charge = await exchange.price(piece.usage)
+        charge = await exchange.price(piece.usage if is_usage(piece.usage) else exchange.estimate())
     except Exception as error:  # noqa: BLE001  # a pricing failure is logged and counted, never a 500 (money.md 9)
         exchange.runtime.log.error("pricing failed", generation_id=exchange.generation_id, error=repr(error))
         return b""

@@ -8,7 +8,6 @@ FAILED     0                                           loss, where a provider co
 REFUSED    0                                           nothing
 """
 
-from decimal import Decimal
 from typing import Final
 
 import msgspec
@@ -78,10 +77,11 @@ async def _bill(exchange: Exchange, ended: Phase) -> _Bill:
         return _Bill(cost=exchange.counted_cost())
     facts = stream.facts
     unfinished = exchange.stopped or (ended is CANCELLED and not facts.complete)
-    usage = _usage(exchange, facts, unfinished=unfinished)
+    counted = exchange.counted
+    usage = exchange.estimate() if counted is None else _usage(counted, facts, unfinished=unfinished)
     bill = _Bill(
         usage=usage,
-        estimated=unfinished or facts.usage is None,
+        estimated=unfinished or counted is None,
         suppressed=exchange.suppressed() if ended is COMPLETED else _suppressed(exchange, ended),
     )
     try:
@@ -110,18 +110,16 @@ async def _bill(exchange: Exchange, ended: Phase) -> _Bill:
     return bill
 
 
-def _usage(exchange: Exchange, facts: Facts, *, unfinished: bool) -> Usage:
-    """The provider's own figures; where they never came, or only those of the input, an estimate.
+def _usage(counted: Usage, facts: Facts, *, unfinished: bool) -> Usage:
+    """The provider's own figures; where only those of the input came, with an estimate of the output.
 
     Of an answer that was not read to its end the provider had more to say.
     """
-    if facts.usage is None:
-        return _estimate(exchange)
     if unfinished and facts.output_estimate:
-        counted = any(n for meter, n in facts.usage.items() if meter.startswith("output_"))
-        if not counted:
-            return {**facts.usage, "output_text_tokens": facts.output_estimate}
-    return facts.usage
+        output = any(n for meter, n in counted.items() if meter.startswith("output_"))
+        if not output:
+            return {**counted, "output_text_tokens": facts.output_estimate}
+    return counted
 
 
 def _suppressed(exchange: Exchange, ended: Phase) -> str | None:
@@ -136,15 +134,6 @@ def _suppressed(exchange: Exchange, ended: Phase) -> str | None:
         if exchange.facts is not None and exchange.facts.error is None
         else "upstream_failure"
     )
-
-
-def _estimate(exchange: Exchange) -> dict[str, int | Decimal]:
-    """A usage for an answer whose provider gave none: always flagged."""
-    view, facts = exchange.view, exchange.facts
-    return {
-        "input_text_tokens": view.input_estimate if view is not None else 0,
-        "output_text_tokens": facts.output_estimate if facts is not None else 0,
-    }
 
 
 def _settlement(exchange: Exchange, ended: Phase, bill: _Bill) -> Settlement:

@@ -1,14 +1,13 @@
 """`check_protocol`: the rules that every wire protocol keeps, as assertions."""
 
 from collections.abc import Iterable, Sequence
-from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
 
 from plugin_sdk.errors import ClientError, GatewayError, InvalidJson, ModelRequired, UpstreamRejected
 from plugin_sdk.modality import Operation
-from plugin_sdk.money import Usage
+from plugin_sdk.money import Usage, is_usage
 from plugin_sdk.protocol import (
     END,
     GATEWAY_FIELDS,
@@ -177,10 +176,10 @@ def _check_splices(protocol: Protocol, sample: Sample, view: RequestView) -> Non
 def _check_usage(usage: Usage | None, expected: Usage | None) -> None:
     for meter, quantity in (usage or {}).items():
         rule(
-            type(quantity) in (int, Decimal),
-            f"the quantity of {meter} must be an int or a Decimal, not {quantity!r}",
+            is_usage({meter: quantity}),
+            f"{meter}: {quantity!r} is no quantity: it is an int, or a finite Decimal where no tokens are "
+            "counted, and not negative",
         )
-        rule(quantity >= 0, f"the quantity of {meter} is negative: {quantity}")
     if expected is not None:
         used, wanted = ({meter: n for meter, n in (one or {}).items() if n} for one in (usage, expected))
         rule(used == wanted, f"metered {used}, not {wanted}: meters are disjoint")
