@@ -59,14 +59,29 @@ async def test_no_team_can_credit_itself(start: Start) -> None:
         refused = await _post(gateway, boss["key"], path, asked)
         assert (refused.status, refused.json["reason"]) == (403, "operator_key_required")
         assert (await _post(gateway, gateway.poor_key, path, asked)).status == 401
-    async with gateway.client(boss["key"]) as client:  # a team gives its ordinary keys what scopes it likes
-        made = (await client.send("POST", "/v1/keys", {"name": "x", "scopes": ["ledger:write"]})).json["key"]
-        for change in ({"scopes": ["ledger:write"]}, {"mode": "management"}):
-            answer_ = await client.send("PATCH", f"/v1/keys/{boss['kid']}", change)
-            assert answer_.status in (400, 404)
-        assert (await client.send("POST", "/v1/keys", {"name": "x", "mode": "management"})).status == 400
+    async with gateway.client(boss["key"]) as client:
+        made = (await client.send("POST", "/v1/keys", {"name": "x"})).json["key"]
+        for scopes in (["ledger:write"], '["ledger:write"]', "ledger:write", ["*"], ["admin"]):
+            for method, path in (
+                ("POST", "keys"),
+                ("POST", "management/keys"),
+                ("PATCH", f"keys/{made['id']}"),
+            ):
+                refused = await client.send(method, f"/v1/{path}", {"name": "x", "scopes": scopes})
+                assert (refused.status, refused.json["reason"]) == (403, "scope_not_grantable")
+        for change, status in (
+            ({"name": "x"}, 404),
+            ({"scopes": ["ledger:write"]}, 403),
+            ({"mode": "live"}, 400),
+        ):
+            assert (await client.send("PATCH", f"/v1/keys/{boss['kid']}", change)).status == status
+        for field in ({"mode": "management"}, {"hash": "0"}, {"kid": boss["kid"]}, {"operator": True}):
+            assert (await client.send("POST", "/v1/keys", {"name": "x", **field})).status == 400
         assert (await client.get(f"/v1/ledger?team_id={boss['team_id']}x")).status == 403
-    assert (await _post(gateway, made["key"], "top-ups", body)).status == 401
+        listed = (await client.get("/v1/keys")).json["keys"]
+    assert {one["scopes"] for one in listed} == {"[]"}
+    for path, asked in (("top-ups", body), ("adjustments", body), ("refunds", charge)):
+        assert (await _post(gateway, made["key"], path, asked)).status == 401
     assert gateway.cli("wallet", "show", "--team", "poor")["balance_nanos"] == 0
 
 

@@ -4,17 +4,17 @@ import json
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from plugin_sdk.context import KeyMode, Principal
 from plugin_sdk.errors import Forbidden, GatewayError, InvalidJson, InvalidRequest, NotFound, Unauthenticated
-from plugin_sdk.plugin import PluginConfig
 from plugin_sdk.routes import PlatformRequest
 from plugin_sdk.testing import MemoryServices
-from plugins.policies.keys_api import KeysApi
+from plugins.policies.keys_api import KeysApi, KeysApiConfig
 
 
-async def _api(services: MemoryServices) -> KeysApi:
-    plugin = KeysApi("keys_api", PluginConfig())
+async def _api(services: MemoryServices, *scopes: str) -> KeysApi:
+    plugin = KeysApi("keys_api", KeysApiConfig(scopes=scopes))
     await plugin.startup(services.lent())
     return plugin
 
@@ -26,12 +26,13 @@ def _asking(
     mode: KeyMode = "management",
     kid: str = "boss00",
     key: str = "",
+    scopes: frozenset[str] = frozenset(),
     **query: str,
 ) -> PlatformRequest:
     return PlatformRequest(
         method="POST", path="/v1/keys", headers={}, query={name: [value] for name, value in query.items()},
         body=body if isinstance(body, bytes) else json.dumps(body).encode(),
-        principal=Principal(team_id=team, kid=kid, mode=mode), parameters={"id": key},
+        principal=Principal(team_id=team, kid=kid, mode=mode, scopes=scopes), parameters={"id": key},
     )  # fmt: skip
 
 
@@ -43,7 +44,7 @@ async def test_every_route_but_the_callers_own_key_needs_a_management_key() -> N
 
 async def test_a_key_is_shown_whole_once_and_listed_without_its_secret() -> None:
     services = MemoryServices()
-    api = await _api(services)
+    api = await _api(services, "a", "b")
     made = (await api.create(_asking({"name": "app", "monthly_limit_cost_nanos": 5, "scopes": "a b"}))).body[
         "key"
     ]
@@ -122,3 +123,29 @@ async def test_an_ordinary_key_sees_itself_and_no_other() -> None:
     assert own.body["data"]["id"] == made["id"]
     with pytest.raises(Unauthenticated):
         await api.own(_asking(mode="live", kid=made["kid"], id="K-9"))
+
+
+@pytest.mark.parametrize(
+    "said", [["a", "c"], "c", '["c"]', ["ledger:write"], [""], ["A"], ["a "], ["\ud800"]]
+)
+async def test_a_key_gets_no_scope_that_neither_its_maker_has_nor_the_operator_allows(said: Any) -> None:
+    services = MemoryServices()
+    api = await _api(services, "a")
+    has = frozenset({"b", "ledger:write"})  # the operator's own key makes no operator of another
+    kept = (await api.create(_asking({"name": "x", "scopes": ["a", "b"]}, scopes=has))).body["key"]
+    assert kept["scopes"] == '["a", "b"]'
+    for call, key in ((api.create, ""), (api.change, kept["id"])):
+        with pytest.raises(Forbidden) as refused:
+            await call(_asking({"name": "y", "scopes": said}, scopes=has, key=key))
+        assert (refused.value.reason, refused.value.param) == ("scope_not_grantable", "scopes")
+    with pytest.raises(Forbidden):  # what another manager of the team has is not its own
+        await api.change(_asking({"scopes": ["b"]}, key=kept["id"]))
+    (left,) = services.key_admin.keys.values()
+    assert (left.name, left.scopes) == ("x", '["a", "b"]')
+    await api.change(_asking({"scopes": []}, key=kept["id"]))
+    assert services.key_admin.keys[kept["id"]].scopes == "[]"
+
+
+def test_the_operators_scope_cannot_be_allowed() -> None:
+    with pytest.raises(ValidationError, match="the operator's keys"):
+        KeysApiConfig(scopes=("ledger:write",))

@@ -1,9 +1,11 @@
 """The management API of keys: `/v1/management/keys`, alias `/v1/keys`, and `GET /v1/key` (contract 2.5)."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any
 
-from plugin_sdk.context import Principal
+from pydantic import Field, field_validator
+
+from plugin_sdk.context import LEDGER_WRITE, Principal
 from plugin_sdk.errors import Forbidden, NotFound, Unauthenticated
 from plugin_sdk.hooks import hookimpl
 from plugin_sdk.limits import WINDOWS, Limits, Standing
@@ -15,8 +17,23 @@ from plugins.policies.keys_api.bodies import NewKey, iso, page, read_change, rea
 _ALIASES = ("/management/keys", "/keys")
 
 
-class KeysApi(Plugin[PluginConfig]):
+class KeysApiConfig(PluginConfig):
+    """The `keys_api:` block. A key that a team makes gets no scope but these and its management key's own."""
+
+    scopes: tuple[str, ...] = Field(default=(), description="scopes that any team may give its keys")
+
+    @field_validator("scopes")
+    @classmethod
+    def _harmless(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if LEDGER_WRITE in value:
+            raise ValueError(f"{LEDGER_WRITE} is for the operator's keys, which the command line makes")
+        return value
+
+
+class KeysApi(Plugin[KeysApiConfig]):
     """A management key manages the ordinary keys of its own team; management keys are the operator's."""
+
+    Config = KeysApiConfig
 
     @hookimpl
     async def startup(self, services: Services) -> None:
@@ -50,7 +67,7 @@ class KeysApi(Plugin[PluginConfig]):
 
     async def create(self, request: PlatformRequest) -> PlatformResponse:
         """A new key; its text is in this answer and nowhere else."""
-        new: NewKey = read_new(request.body)
+        new: NewKey = read_new(request.body, self._grantable(request))
         team_id = _team(request, None if new.team_id is None else [new.team_id])
         if not self._pepper:
             word = "server_misconfig_missing_pepper"
@@ -66,7 +83,7 @@ class KeysApi(Plugin[PluginConfig]):
 
     async def change(self, request: PlatformRequest) -> PlatformResponse:
         """Set its name, status, block, scopes, expiry or limits."""
-        values, team = read_change(request.body)
+        values, team = read_change(request.body, self._grantable(request))
         team_id = _team(request, None if team is None else [team])
         if await self._keys.change(team_id, request.parameters["id"], values) is None:
             raise _missing()
@@ -95,6 +112,10 @@ class KeysApi(Plugin[PluginConfig]):
         if found is None:
             raise _missing()
         return _answer({"data": await self._shown(found)})
+
+    def _grantable(self, request: PlatformRequest) -> Set[str]:
+        """The scopes that the caller may give: never more than it has, or the operator allows."""
+        return (_caller(request).scopes | {*self.config.scopes}) - {LEDGER_WRITE}
 
     async def _found(self, request: PlatformRequest, team_id: str) -> ManagedKey:
         found = await self._keys.get(team_id, request.parameters["id"])

@@ -1,14 +1,14 @@
 """What the management API is sent: bodies and pages, checked before anything is done."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
 
 from plugin_sdk.context import KeyMode
-from plugin_sdk.errors import InvalidJson, InvalidRequest
+from plugin_sdk.errors import Forbidden, InvalidJson, InvalidRequest
 from plugin_sdk.limits import FIELDS
 from plugin_sdk.services import KeyChange
 
@@ -31,24 +31,24 @@ class NewKey(msgspec.Struct, frozen=True, kw_only=True):
     values: KeyChange
 
 
-def read_new(body: bytes) -> NewKey:
-    """The body of a POST; `name` is the one field that must be there."""
+def read_new(body: bytes, grantable: Set[str]) -> NewKey:
+    """The body of a POST; `name` is the one field that must be there. Forbidden for any other scope."""
     found = _object(body, _NEW)
     if "name" not in found:
         raise _invalid("name", "`name` is missing: what people know the key by")
     mode = found.pop("mode", "live")
     if mode not in ("live", "test"):
         raise _invalid("mode", "`mode` is `live` or `test`; a management key is made by the operator")
-    return NewKey(team_id=_text(found, "team_id"), mode=mode, values=_values(found))
+    return NewKey(team_id=_text(found, "team_id"), mode=mode, values=_values(found, grantable))
 
 
-def read_change(body: bytes) -> tuple[KeyChange, str | None]:
-    """The body of a PATCH, and the team that it names."""
+def read_change(body: bytes, grantable: Set[str]) -> tuple[KeyChange, str | None]:
+    """The body of a PATCH, and the team that it names. Forbidden for any other scope."""
     found = _object(body, _CHANGES)
     team_id = _text(found, "team_id")
     if not found.keys() - {"team_id"}:
         raise _invalid("name", "there is nothing to change: send `name`, `status`, `soft_blocked` or a limit")
-    return _values(found), team_id
+    return _values(found, grantable), team_id
 
 
 def page(query: Mapping[str, list[str]]) -> tuple[int, int]:
@@ -77,7 +77,7 @@ def _object(body: bytes, known: frozenset[str]) -> dict[str, Any]:
     return found
 
 
-def _values(found: Mapping[str, Any]) -> KeyChange:
+def _values(found: Mapping[str, Any], grantable: Set[str]) -> KeyChange:
     values: dict[str, Any] = {}
     if "name" in found:
         values["name"] = _name(found["name"])
@@ -90,7 +90,7 @@ def _values(found: Mapping[str, Any]) -> KeyChange:
             raise _invalid("soft_blocked", "`soft_blocked` is true or false")
         values["soft_blocked"] = found["soft_blocked"]
     if "scopes" in found:
-        values["scopes"] = _scopes(found["scopes"])
+        values["scopes"] = _scopes(found["scopes"], grantable)
     if "created_by" in found:
         values["created_by"] = _text(found, "created_by")
     if "expires_at" in found:
@@ -111,7 +111,7 @@ def _text(found: Mapping[str, Any], name: str) -> str | None:
     return said
 
 
-def _scopes(said: Any) -> str:
+def _scopes(said: Any, grantable: Set[str]) -> str:
     """Scopes as they are stored: the JSON text of a list of words."""
     if isinstance(said, str):
         try:
@@ -122,6 +122,15 @@ def _scopes(said: Any) -> str:
         isinstance(one, str) and len(one) <= _LONGEST_TEXT for one in said
     ):
         raise _invalid("scopes", "`scopes` is a list of words")
+    for one in said:
+        if one not in grantable:
+            can = ", ".join(sorted(grantable)) or "none"
+            raise Forbidden(
+                f"Your key cannot give the scope `{one}`; it can give {can}. The operator allows more in "
+                "`keys_api: scopes`.",
+                param="scopes",
+                reason="scope_not_grantable",
+            )
     return json.dumps(said)
 
 
