@@ -213,6 +213,12 @@ class PaymentStore(Protocol):
     ) -> Mapping[str, Any]:
         """Undo a reversal, given by its reference: the money came after all. NotFound where there is none."""
 
+    async def told(self, *, source: str, event: str) -> bool:
+        """Whether an event of the source is `done` with, by whichever process, within 40 days."""
+
+    async def done(self, *, source: str, event: str) -> None:
+        """Remember an event, once all that it told of is in the books."""
+
     async def balance(self, team_id: str, kind: str = "live") -> Nanos:
         """The wallet's balance as the database has it now; 0 where there is none."""
 

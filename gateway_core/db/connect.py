@@ -11,7 +11,7 @@ from tortoise.migrations.executor import MigrationExecutor
 from gateway_core.db.url import sqlite_path
 
 APP: Final = "core"
-MODELS: Final = ["gateway_core.db.models", "gateway_core.db.provider_key_models"]
+MODELS: Final = [f"gateway_core.db.{name}" for name in ("models", "provider_key_models", "payment_models")]
 MIGRATIONS: Final = "gateway_core.db.migrations"
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from hashlib import sha256
 from typing import Any, Final
 
 import msgspec
@@ -34,6 +35,7 @@ from plugin_sdk.services import PaymentStore
 _KINDS: Final = "kind IN ('top_up', 'reversal', 'reinstatement')"  # as the unique index has it
 _RETURNS: Final = 12  # looks at a wallet whose credit is leased, before what is not there is a loss
 _PAUSE: Final = 0.25
+_KEPT_FOR: Final = 40 * 24 * 3_600_000  # ms; services tell an event again for days, and by hand for a month
 
 
 class Reversal(msgspec.Struct, frozen=True, kw_only=True):
@@ -215,6 +217,29 @@ class Payments(PaymentStore):
         return _told(await persistent(self._store(), work), source)
 
     @override
+    async def told(self, *, source: str, event: str) -> bool:
+        place = _event(source, event)
+
+        async def work(session: Session) -> bool:
+            return bool(await session.fetch("SELECT 1 FROM payment_events WHERE id = ?", place))
+
+        return await self._store().read(work)
+
+    @override
+    async def done(self, *, source: str, event: str) -> None:
+        place, now = _event(source, event), wall_clock()
+
+        async def work(session: Session) -> None:
+            await session.execute("DELETE FROM payment_events WHERE done_at < ?", now - _KEPT_FOR)
+            await session.execute(
+                "INSERT INTO payment_events (id, done_at) VALUES (?, ?) ON CONFLICT (id) DO NOTHING",
+                place,
+                now,
+            )
+
+        await persistent(self._store(), work)
+
+    @override
     async def balance(self, team_id: str, kind: str = "live") -> Nanos:
         async def work(session: Session) -> int:
             rows = await session.fetch("SELECT balance FROM wallets WHERE id = ?", wallet_id(team_id, kind))
@@ -228,6 +253,11 @@ def _named(source: str, reference: str) -> str:
     if not source or ":" in source or not reference:
         raise InvalidRequest("A payment has a source without a colon, and a reference.", param="reference")
     return f"{PAYMENT}{source}:{reference}"
+
+
+def _event(source: str, event: str) -> str:
+    """Where an event stands that is done with."""
+    return sha256(_named(source, event).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _told(found: Correction, source: str) -> Mapping[str, Any]:

@@ -8,12 +8,16 @@ from plugin_sdk.money import Nanos
 
 
 class MemoryPayments:
-    """A PaymentStore: put teams and balances into it; `booked` is what there is, by source and reference."""
+    """A PaymentStore: put teams and balances into it; `booked` is what there is, by source and reference.
+
+    `events` are those that are done with, by source and id.
+    """
 
     def __init__(self) -> None:
         self.teams: set[str] = set()
         self.balances: dict[str, int] = {}
         self.booked: dict[tuple[str, str], dict[str, Any]] = {}
+        self.events: set[tuple[str, str]] = set()
 
     async def credit(
         self,
@@ -71,6 +75,14 @@ class MemoryPayments:
             payment["returned"] -= undone["returned"]
         made = {"kind": "reinstatement", "amount_nanos": -undone["amount_nanos"], "reason": reason}
         return self._once(source, reference, payment["team"], made)
+
+    async def told(self, *, source: str, event: str) -> bool:
+        """Whether it is in `events`."""
+        return (source, event) in self.events
+
+    async def done(self, *, source: str, event: str) -> None:
+        """Put it there."""
+        self.events.add((source, event))
 
     async def balance(self, team_id: str, kind: str = "live") -> Nanos:
         """What `balances` says."""

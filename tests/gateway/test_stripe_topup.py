@@ -66,6 +66,54 @@ async def test_a_payment_told_sixty_times_at_once_is_credited_once(
     assert gateway.cli("ledger", "verify")["ok"] is True
 
 
+@BOTH
+async def test_an_event_told_again_after_restarts_by_any_worker_is_a_duplicate_and_stripe_is_not_asked(
+    start: Start, stripe: StripeLike, database: str
+) -> None:
+    gateway = start(_block(stripe), database=database, workers=2)
+    team = gateway.cli("keys", "create", "--team", "poor")["team_id"]
+    payment = stripe.paid({"gateway_plugin": "stripe_topup", "gateway_team": team}, 4_000)
+    refund = stripe.refund(payment, 1_000)
+    # the refund is told before the payment, and everything again in every order
+    events = [stripe.event(payment, kind) for kind in ("charge.refunded", "payment_intent.succeeded")]
+
+    async def told(body: bytes) -> tuple[int, bool]:
+        async with gateway.stranger() as client:
+            answer = await client.send("POST", WEBHOOK, body, **signed(body))
+            return answer.status, answer.json["duplicate"]
+
+    assert [await told(body) for body in events] == [(200, False)] * 2
+    asked = len(stripe.asked)
+    for end in (gateway.stop, gateway.kill):
+        assert Counter(await asyncio.gather(*[told(body) for body in events * 10])) == {(200, True): 20}
+        end()
+        gateway.restart()
+    assert [await told(body) for body in reversed(events)] == [(200, True)] * 2
+    assert (len(stripe.asked), await gateway.balance("poor")) == (asked, 30_000_000_000)
+    stripe.returned[refund]["status"] = "failed"  # a new event of a payment that is known is looked at
+    assert await told(stripe.event(payment, "refund.failed")) == (200, False)
+    assert await gateway.balance("poor") == 40_000_000_000
+    assert gateway.cli("ledger", "verify")["ok"] is True
+
+
+@BOTH
+async def test_an_event_whose_process_is_killed_before_it_is_booked_is_done_by_the_next(
+    start: Start, stripe: StripeLike, database: str
+) -> None:
+    gateway = start(_block(stripe), database=database, workers=2)
+    team = gateway.cli("keys", "create", "--team", "poor")["team_id"]
+    body = stripe.event(stripe.paid({"gateway_plugin": "stripe_topup", "gateway_team": team}))
+    stripe.holds = lambda method, path: gateway.kill()  # when it has asked, and not heard yet
+    with pytest.raises((OSError, asyncio.IncompleteReadError)):
+        await _tell(gateway, body)
+    stripe.holds = lambda method, path: None
+    gateway.restart()
+    assert await gateway.balance("poor") == 0
+    assert [await _tell(gateway, body) for _ in range(3)] == [200] * 3
+    assert await gateway.balance("poor") == 50_000_000_000
+    assert gateway.cli("ledger", "verify")["ok"] is True
+
+
 async def test_who_cannot_sign_is_refused_and_who_has_no_management_key_gets_no_page(
     start: Start, stripe: StripeLike
 ) -> None:

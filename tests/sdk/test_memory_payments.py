@@ -47,3 +47,13 @@ async def test_what_was_returned_is_taken_once_and_may_be_undone_once() -> None:
             await store.reinstate(**{**undo, "reversal": missing})
     with pytest.raises(NotFound):
         await store.reverse(**{**values, "payment": "x"})
+
+
+async def test_an_event_that_is_done_with_is_remembered_for_its_source() -> None:
+    store = payments()
+    await store.done(source="acme", event="e")
+    known = [
+        await store.told(source=source, event=event)
+        for source, event in (("acme", "e"), ("acme", "f"), ("b", "e"))
+    ]
+    assert known == [True, False, False]

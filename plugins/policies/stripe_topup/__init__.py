@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import re
-from collections import OrderedDict
 from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any, Final
@@ -21,7 +20,6 @@ from plugins.policies.stripe_topup.bookings import CURRENCY, NANOS_PER_CENT, Boo
 from plugins.policies.stripe_topup.config import StripeTopUpConfig
 
 LARGEST: Final = 1 << 20  # bytes of a webhook
-_REMEMBERED: Final = 10_000  # events
 _USD: Final = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,2})?")
 _INTENT: Final = re.compile(r"pi_[A-Za-z0-9_]{1,200}")
 
@@ -57,7 +55,6 @@ class StripeTopUp(Plugin[StripeTopUpConfig]):
 
     def __init__(self, name: str, config: StripeTopUpConfig) -> None:
         super().__init__(name, config)
-        self._handled: OrderedDict[str, None] = OrderedDict()  # events that are done with
         self._account: Account | None = None
         self._looking: asyncio.Task[None] | None = None
 
@@ -80,6 +77,7 @@ class StripeTopUp(Plugin[StripeTopUpConfig]):
             return
         account = await asyncio.to_thread(Account, self.name, self.config)
         self._account = account
+        self._payments = services.payments
         self._bookings = Bookings(self.name, self.config.fee_percent, account, services.payments)
         automatic = AutomaticTopUps(self.name, account, self._bookings, services.payments, services.clock)
         if rules := self.config.automatic:
@@ -134,7 +132,11 @@ class StripeTopUp(Plugin[StripeTopUpConfig]):
         return _answer({"ok": True, "checkout": shown}, 201)
 
     async def webhook(self, request: PlatformRequest) -> PlatformResponse:
-        """Something happened at Stripe; anything but a 2xx has it told again later."""
+        """Something happened at Stripe; anything but a 2xx has it told again later.
+
+        An event is done with once the books have its payment: told again, it is answered as a duplicate. One
+        of a payment that they have not is looked at again, so that an operator can have it sent once more.
+        """
         if len(request.body) > LARGEST:
             raise PayloadTooLarge(f"A webhook has at most {LARGEST} bytes.")
         signature = request.headers.get("stripe-signature", "")
@@ -144,13 +146,13 @@ class StripeTopUp(Plugin[StripeTopUpConfig]):
             event = _event.decode(request.body)
         except (msgspec.DecodeError, ValueError, RecursionError) as error:
             raise InvalidJson("The body is not an event.") from error
-        if event.id not in self._handled:
-            if (intent_id := _intent_of(event.data.object)) is not None:
-                await self._bookings.settle(intent_id)
-            self._handled[event.id] = None
-            if len(self._handled) > _REMEMBERED:
-                self._handled.popitem(last=False)
-        return _answer({"ok": True, "received": True})
+        intent_id = _intent_of(event.data.object)
+        duplicate = False
+        if intent_id is not None and event.id:
+            duplicate = await self._payments.told(source=self.name, event=event.id)
+            if not duplicate and await self._bookings.settle(intent_id):
+                await self._payments.done(source=self.name, event=event.id)
+        return _answer({"ok": True, "received": True, "duplicate": duplicate})
 
     def _cents(self, wish: _Wish) -> int:
         text = str(wish.usd)

@@ -46,33 +46,39 @@ class Bookings:
         exact = Decimal(cents * NANOS_PER_CENT) * share / 100
         return int(exact.to_integral_value(ROUND_HALF_UP))
 
-    async def settle(self, intent_id: str) -> None:
+    async def settle(self, intent_id: str) -> bool:
         """Credit the payment if it is one of ours that was paid; take back what went back.
 
-        NotFound where Stripe has none: with the right key it may have, and the webhook comes again. It looks
-        until a look finds nothing more to take or to give back: the last comes after the last booking.
+        Gives whether the books have it now. NotFound where Stripe has none: with the right key it may have,
+        and the webhook comes again. It looks until a look finds nothing more to take or to give back: the
+        last comes after the last booking.
         """
+        booked = False
         for _ in range(_PASSES):
-            if not await self._looked(intent_id):
-                return
+            booked, moved = await self._looked(intent_id)
+            if not moved:
+                break
+        return booked
 
-    async def _looked(self, intent_id: str) -> bool:
+    async def _looked(self, intent_id: str) -> tuple[bool, bool]:
+        """(whether the books have the payment, whether it has to be looked at once more)."""
         intent = await self._account.intent(intent_id)
         if intent is None:
             self._complain("a payment is not known under our API key", intent_id, "is its mode another?")
             raise NotFound("Stripe has no such payment under our API key.", param="payment_intent")
         if intent.metadata.get(PLUGIN) != self._name or intent.status != "succeeded":
-            return False
+            return False, False
         if intent.currency != CURRENCY or intent.amount_received <= 0:
             self._complain("a payment in another currency is not credited", intent_id, intent.currency)
-            return False
-        if await self._credited(intent) and _whole(intent):
-            return False
+            return False, False
+        credited = await self._credited(intent)
+        if credited and _whole(intent):
+            return True, False
         moved = [await self._followed(intent_id, one) for one in await self._account.returned(intent_id)]
-        return any(moved)
+        return credited is not None, any(moved)
 
-    async def _credited(self, intent: Intent) -> bool:
-        """Whether it was credited by this very call."""
+    async def _credited(self, intent: Intent) -> bool | None:
+        """Whether it was credited by this very call; None where it is not credited at all."""
         fee = self.fee(intent.amount_received, _percent(intent.metadata))
         try:
             made = await self._payments.credit(
@@ -81,6 +87,7 @@ class Bookings:
             )  # fmt: skip
         except NotFound:
             self._complain("a payment of a team that there is not", intent.id, intent.metadata.get(TEAM, ""))
+            return None
         except Conflict:
             self._complain("a payment was credited before, otherwise", intent.id, "")
         else:

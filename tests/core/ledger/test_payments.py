@@ -258,3 +258,27 @@ async def _step(url: str, payments: Payments, kind: str, number: int, nanos: int
         hold = await held(ledger, nanos)
         await ledger.settle(settlement(hold, min(nanos, hold.amount)))
         await ledger.close()
+
+
+async def test_an_event_that_is_done_with_is_known_to_every_process_for_its_source_alone(
+    database: str,
+) -> None:
+    async with taking(database) as first, taking(database) as second:
+        assert await first.told(source="acme", event="evt_1") is False
+        await asyncio.gather(*[one.done(source="acme", event="evt_1") for one in (first, second) * 5])
+        for source, event, known in (
+            ("acme", "evt_1", True),
+            ("acme", "evt_2", False),
+            ("b", "evt_1", False),
+        ):
+            assert [await one.told(source=source, event=event) for one in (first, second)] == [known] * 2
+    async with taking(database) as restarted:
+        assert await restarted.told(source="acme", event="evt_1") is True
+    store = open_store(database, "full")
+    await store.write(lambda session: session.execute("UPDATE payment_events SET done_at = 1"))
+    await store.close()
+    async with taking(database) as later:
+        await later.done(source="acme", event="evt_2")
+        assert [await later.told(source="acme", event=f"evt_{n}") for n in (1, 2)] == [False, True]
+        with pytest.raises(InvalidRequest):
+            await later.done(source="a:b", event="evt_1")

@@ -57,15 +57,26 @@ class World:
         self.services = MemoryServices()
         self._stack = stack
 
-    async def worker(self, **options: Any) -> StripeTopUp:
+    async def worker(self, name: str = "stripe_topup", **options: Any) -> StripeTopUp:
         """One more process, as far as the plugin can tell."""
-        plugin = StripeTopUp("stripe_topup", configured(base_url=self.stripe.url, **options))
+        plugin = StripeTopUp(name, configured(base_url=self.stripe.url, **options))
         store = open_store(self.url, "full")
         self._stack.push_async_callback(store.close)
         services = msgspec.structs.replace(self.services.lent(), payments=Payments(lambda: store))
         await plugin.startup(services)
         self._stack.push_async_callback(plugin.shutdown)
         return plugin
+
+    async def team(self, team: str) -> None:
+        """One more team."""
+        store = open_store(self.url, "full")
+
+        async def work(session: Session) -> None:
+            sql = "INSERT INTO teams (id, name, created_at) VALUES (?, ?, 1)"
+            await session.execute(sql, team, team)
+
+        await store.write(work)
+        await store.close()
 
     def metadata(self, team: str = "T", **more: str) -> dict[str, str]:
         """What a payment of the plugin's carries."""
@@ -102,16 +113,10 @@ async def world(
             url = f"sqlite:///{tmp_path}/gateway.db"
         else:
             url = await stack.enter_async_context(postgres())
-        store = open_store(url, "full")
-
-        async def teams(session: Session) -> None:
-            for team in ("T", "U"):
-                sql = "INSERT INTO teams (id, name, created_at) VALUES (?, ?, 1)"
-                await session.execute(sql, team, team)
-
-        await store.write(teams)
-        await store.close()
-        yield World(url, stripe, stack)
+        made = World(url, stripe, stack)
+        for team in ("T", "U"):
+            await made.team(team)
+        yield made
 
 
 async def told(plugin: StripeTopUp, body: bytes, headers: dict[str, str] | None = None) -> PlatformResponse:

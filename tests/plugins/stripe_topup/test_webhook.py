@@ -79,11 +79,12 @@ async def test_a_replayed_webhook_and_a_late_one_of_the_same_payment_change_noth
     payment = world.stripe.paid(world.metadata())
     body = world.stripe.event(payment)
     headers = signed(body, at=int(time.time()) - 200)
-    for _ in range(3):
-        await told(plugin, body, headers)
-        await told(other, body, headers)
-    assert world.stripe.count("GET", f"/v1/payment_intents/{payment}") == 2  # once a worker
-    await told(plugin, world.stripe.event(payment))
+    answers = [await told(worker, body, headers) for _ in range(3) for worker in (plugin, other)]
+    restarted = await world.worker()
+    answers.append(await told(restarted, body, headers))
+    assert [answer.body["duplicate"] for answer in answers] == [False, *[True] * 6]
+    assert world.stripe.count("GET", f"/v1/payment_intents/{payment}") == 1
+    assert (await told(plugin, world.stripe.event(payment))).body["duplicate"] is False
     assert (await world.balances(), await world.rows(CREDITED)) == ({"T": 5_000}, [(1,)])
     await world.prove()
 
@@ -141,6 +142,35 @@ async def test_payments_of_others_on_the_account_are_left_alone(world: World) ->
         await told(plugin, world.stripe.event(world.stripe.paid(metadata)))
     await told(plugin, world.stripe.event(world.stripe.paid(world.metadata("nobody"))))
     assert (await world.balances(), await world.rows(CREDITED)) == ({}, [(0,)])
+
+
+async def test_an_event_of_a_payment_that_is_not_in_the_books_is_looked_at_again(world: World) -> None:
+    plugin = await world.worker()
+    late = world.stripe.paid(world.metadata(), status="processing", amount_received=0)
+    lost = world.stripe.paid(world.metadata("NEW"))
+    bodies = [world.stripe.event(late), world.stripe.event(lost)]
+    for body in bodies * 2:
+        assert (await told(plugin, body)).body["duplicate"] is False
+    assert await world.balances() == {}
+    world.stripe.intents[late].update(status="succeeded", amount_received=300)
+    await world.team("NEW")
+    for duplicate in (False, True):
+        for body in bodies:
+            assert (await told(plugin, body)).body["duplicate"] is duplicate
+    assert await world.balances() == {"T": 300, "NEW": 5_000}
+    await world.prove()
+
+
+async def test_two_accounts_with_events_of_one_id_know_them_apart(world: World) -> None:
+    plugin, second = await world.worker(), await world.worker(name="second")
+    first, other = (
+        world.stripe.paid(world.metadata()),
+        world.stripe.paid(world.metadata("U", gateway_plugin="second")),
+    )
+    body = world.stripe.event(first)
+    await told(plugin, body)
+    assert (await told(second, body.replace(first.encode(), other.encode()))).body["duplicate"] is False
+    assert await world.balances() == {"T": 5_000, "U": 5_000}
 
 
 @pytest.mark.parametrize(
