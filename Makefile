@@ -50,8 +50,10 @@ lock: $(VENV)/.installed-dev ## Resolve the dependencies anew; the files name no
 	echo 'setuptools>=77' | $(LOCK) --upgrade --extra dev -c config/requirements.lock pyproject.toml - \
 	  -o config/requirements-dev.lock
 
+# What setuptools leaves in the tree would be believed: an egg-info hides the entry points of the installed project, and
+# modules that are gone would come into the next wheel from build/.
 wheel: $(VENV)/.installed-dev ## Build dist/*.whl
-	$(BIN)/python -m build --wheel --no-isolation
+	@rm -rf build *.egg-info; trap 'rm -rf build *.egg-info' EXIT; $(BIN)/python -m build --wheel --no-isolation
 
 clean: ## Remove the environment and everything built; databases stay
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import sysconfig
 import venv
+import zipfile
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -51,6 +52,16 @@ def _environment(folder: Path) -> Path:
     return python
 
 
+def _shipped(to: Path) -> Path:
+    """A copy of what a wheel is made of."""
+    for name in SHIPPED:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, to / name, ignore=BUILT)
+        else:
+            shutil.copy(ROOT / name, to / name)
+    return to
+
+
 def _run(*command: str) -> str:
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))
@@ -64,12 +75,7 @@ def _run(*command: str) -> str:
 async def test_a_strangers_provider_beside_the_wheel_serves_by_a_yaml_line(
     tmp_path: Path, template: Callable[[str], Template], upstream: Upstream
 ) -> None:
-    source = tmp_path / "source"
-    for name in SHIPPED:
-        if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, source / name, ignore=BUILT)
-        else:
-            shutil.copy(ROOT / name, source / name)
+    source = _shipped(tmp_path / "source")
     shutil.copytree(
         ACME, tmp_path / "acme", ignore=shutil.ignore_patterns("*.egg-info", "build", "__pycache__")
     )
@@ -101,3 +107,35 @@ async def test_a_strangers_provider_beside_the_wheel_serves_by_a_yaml_line(
 def test_the_strangers_plugin_is_short() -> None:
     lines = [line for path in ACME.rglob("*.py") for line in path.read_text().splitlines()]
     assert 0 < len(lines) < 60
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("whole", [True, False])
+def test_make_wheel_leaves_the_wheel_and_nothing_that_is_believed_later(tmp_path: Path, whole: bool) -> None:
+    """Neither where it fails: an egg-info in the tree hides the entry points of what is installed."""
+    source = _shipped(tmp_path)
+    shutil.copy(ROOT / "Makefile", source)
+    gone = source / "build" / "lib" / "plugins" / "gone.py"  # as an earlier build left it
+    gone.parent.mkdir(parents=True)
+    gone.write_text("")
+    stale = source / "ai_stats_gateway.egg-info" / "entry_points.txt"
+    stale.parent.mkdir()
+    stale.write_text("[gateway.plugins]\ngone = plugins.gone:Gone\n")
+    if not whole:
+        (source / "plugins" / "nowhere.py").symlink_to(source / "nowhere")  # the copy of it fails, late
+    made = subprocess.run(
+        ["make", "-o", f"{sys.prefix}/.installed-dev", "wheel", f"VENV={sys.prefix}"],
+        cwd=source,
+        capture_output=True,
+        timeout=240,
+        check=False,
+    )
+    assert (made.returncode == 0) is whole, (made.stdout + made.stderr).decode(errors="replace")
+    left = {path.name for path in source.iterdir()}
+    assert left - {"dist"} == {*SHIPPED, "Makefile"}
+    if whole:
+        (wheel,) = (source / "dist").iterdir()
+        with zipfile.ZipFile(wheel) as files:
+            assert "plugins/gone.py" not in files.namelist()
+            (points,) = (name for name in files.namelist() if name.endswith("/entry_points.txt"))
+            assert "gone" not in files.read(points).decode()
