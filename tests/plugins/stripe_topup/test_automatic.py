@@ -57,7 +57,7 @@ async def test_two_workers_that_see_it_at_once_charge_once(world: World) -> None
         if method == "GET" and path == "/v1/payment_intents":
             both.wait()  # each has seen that there is no payment yet before any makes one
 
-    world.stripe.waits = together
+    world.stripe.holds = together
     await asyncio.gather(*[worker.check(rule()) for worker in workers])
     assert world.stripe.count(*CHARGED) == 3
     assert len(world.stripe.intents) == 1
@@ -73,7 +73,7 @@ async def test_two_workers_whose_rules_differ_for_a_moment_charge_once(world: Wo
         if method == "GET" and path == "/v1/payment_intents":
             both.wait()
 
-    world.stripe.waits = together
+    world.stripe.holds = together
     rules = (rule(), rule(amount="30"))
     found = await asyncio.gather(
         *[worker.check(one) for worker, one in zip(workers, rules, strict=True)], return_exceptions=True
