@@ -82,7 +82,8 @@ async def bound(ctx: RequestContext, endpoint: Endpoint, card: PriceCard) -> Pri
     """CHAIN card. Return a card that no charge at this endpoint goes above; None: `card` is one.
 
     Where `price` adds to a charge: credit is held, and output limited, by this card instead of the
-    endpoint's. Called for each candidate; `ctx.worst_case` is not known yet.
+    endpoint's. Called for each candidate; `ctx.worst_case` is not known yet. Called again for one that a
+    `route` policy gave a key of the team's (`endpoint.key`).
     """
 
 
@@ -97,7 +98,10 @@ async def check_credit(ctx: RequestContext) -> Hold | Cap | None:
 
 @hookspec
 async def route(ctx: RequestContext, candidates: Sequence[Endpoint]) -> Sequence[Endpoint] | None:
-    """CHAIN candidates. Reorder, drop or pin endpoints; None leaves them as they are."""
+    """CHAIN candidates. Reorder, drop or pin endpoints; None leaves them as they are.
+
+    Changes nothing else: dry runs and quotes are routed too, and nobody is called.
+    """
 
 
 @hookspec

@@ -18,6 +18,7 @@ MODES: Final[dict[str, KeyMode]] = {mark: mode for mode, mark in MARKS.items()}
 DEFAULT_PREFIX: Final = "aistats_v1"
 KID_LENGTH: Final = 12
 SECRET_LENGTH: Final = 40
+PROVIDER_KEY: Final = re.compile(r"[!-~]{8,4000}")  # what a team may bring as its key for a provider
 
 
 class ParsedKey(msgspec.Struct, frozen=True):

@@ -255,6 +255,9 @@ class Prices(Protocol):
     def operation(self, word: str) -> Operation | None:
         """An operation by its own name, or by the path or the name of a client route."""
 
+    async def served(self, principal: Principal, endpoint: Endpoint, terms: Terms) -> Endpoint:
+        """The endpoint as a request of the caller's would try it first: with the team's own key, if any."""
+
     async def quote(self, principal: Principal, endpoint: Endpoint, usage: Usage, terms: Terms) -> Quote:
         """What the caller would be charged: by the endpoint's card, then by the `price` policies.
 
@@ -287,6 +290,15 @@ class OwnKeyStore(Protocol):
 
         Gives what ends that: a plugin calls it as it shuts down, or it would be told for ever.
         """
+
+    async def put(self, team_id: str, provider: str, key: str, *, always_use: bool) -> OwnKey:
+        """Set a team's key for a provider, in the place of one that it had. Unavailable without a pepper."""
+
+    async def change(self, team_id: str, provider: str, *, always_use: bool) -> OwnKey | None:
+        """Say whether a key is always used; the key after it, None where there is none."""
+
+    async def delete(self, team_id: str, provider: str) -> bool:
+        """Forget a key; False if there was none."""
 
     async def count(self, team_id: str, month: str, by: int) -> int:
         """Count requests that a team makes with keys of its own in a month (`2026-01`); how many they are."""

@@ -6,9 +6,8 @@ import sys
 import click
 
 from gateway_core.cli.group import Options, Refused
+from plugin_sdk.keys import PROVIDER_KEY
 
-_SHORTEST = 8
-_LONGEST = 4_000
 _team = click.option("--team", required=True, metavar="NAME", help="The team.")
 _provider = click.option(
     "--provider", required=True, metavar="NAME", help="The provider, by its name in the configuration."
@@ -34,8 +33,8 @@ def set_key(
     """Store a key, which is read from the standard input, in the place of one that the team had."""
     typed = sys.stdin.isatty()
     key = click.prompt("Key", hide_input=True) if typed else sys.stdin.readline().strip()
-    if not _SHORTEST <= len(key) <= _LONGEST or not key.isascii() or not key.isprintable() or " " in key:
-        raise click.UsageError(f"a key has {_SHORTEST} to {_LONGEST} printable characters; send it on stdin")
+    if not PROVIDER_KEY.fullmatch(key):
+        raise click.UsageError("a key has 8 to 4000 printable characters, no space; send it on stdin")
     asyncio.run(_set(options, team, provider, key, always_use=always_use))
 
 

@@ -12,7 +12,7 @@ from gateway_core.db.provider_key_models import ProviderKey, ProviderKeyUse
 from gateway_core.db.sealing import BrokenSealError, opened, sealed
 from gateway_core.db.stores import Keys
 from gateway_core.ids import wall_clock
-from plugin_sdk.errors import Internal
+from plugin_sdk.errors import Internal, Unavailable
 from plugin_sdk.services import OwnKey, OwnKeyStore
 
 _HINT = 4  # characters at the end of a key that are shown
@@ -27,11 +27,7 @@ class ProviderKeys(OwnKeyStore):
 
     @override
     async def of(self, team_id: str) -> Sequence[OwnKey]:
-        rows = await ProviderKey.filter(team_id=team_id).order_by("provider")
-        return [
-            OwnKey(row.team_id, row.provider, row.sealed, row.hint, row.always_use, row.created_at)
-            for row in rows
-        ]
+        return [_own(row) for row in await ProviderKey.filter(team_id=team_id).order_by("provider")]
 
     @override
     def opened(self, key: OwnKey) -> SecretStr:
@@ -53,28 +49,42 @@ class ProviderKeys(OwnKeyStore):
                 await ProviderKeyUse.create(id=place, requests=0)
         return int((await mine.get()).requests)
 
+    @override
     async def put(self, team_id: str, provider: str, key: str, *, always_use: bool) -> OwnKey:
-        """Set a team's key for a provider, in the place of one that it had."""
+        if not self._pepper:
+            raise Unavailable("There is no KEY_PEPPER to seal the key with.", reason="missing_pepper")
         place = _place(team_id, provider)
-        hint = key[-_HINT:] if len(key) > 3 * _HINT else ""
-        text, now = sealed(key, self._pepper, place), wall_clock()
-        async with self._keys.changing():
-            await ProviderKey.filter(id=place).delete()
-            await ProviderKey.create(
-                id=place,
-                team_id=team_id,
-                provider=provider,
-                sealed=text,
-                hint=hint,
-                always_use=always_use,
-                created_at=now,
-            )
-        return OwnKey(team_id, provider, text, hint, always_use, now)
+        made = ProviderKey(
+            id=place,
+            team_id=team_id,
+            provider=provider,
+            sealed=sealed(key, self._pepper, place),
+            hint=key[-_HINT:] if len(key) > 3 * _HINT else "",
+            always_use=always_use,
+            created_at=wall_clock(),
+        )
+        while True:
+            with contextlib.suppress(IntegrityError):  # another's key came between: it is replaced, too
+                async with self._keys.changing():
+                    await ProviderKey.filter(id=place).delete()
+                    await made.save(force_create=True)
+                return _own(made)
 
+    @override
+    async def change(self, team_id: str, provider: str, *, always_use: bool) -> OwnKey | None:
+        async with self._keys.changing():
+            await ProviderKey.filter(id=_place(team_id, provider)).update(always_use=always_use)
+            row = await ProviderKey.get_or_none(id=_place(team_id, provider))
+        return None if row is None else _own(row)
+
+    @override
     async def delete(self, team_id: str, provider: str) -> bool:
-        """Forget a key; False if there was none."""
         async with self._keys.changing():
             return bool(await ProviderKey.filter(id=_place(team_id, provider)).delete())
+
+
+def _own(row: ProviderKey) -> OwnKey:
+    return OwnKey(row.team_id, row.provider, row.sealed, row.hint, row.always_use, row.created_at)
 
 
 def _place(team_id: str, provider: str) -> str:

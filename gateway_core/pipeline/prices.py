@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 
 from gateway_core.host.snapshot import Snapshot
 from gateway_core.pipeline.pricing import quoted, shown
-from gateway_core.pipeline.stages import not_offered
+from gateway_core.pipeline.stages import not_offered, routed
 from plugin_sdk.context import Endpoint, Principal, RequestContext
-from plugin_sdk.errors import InvalidRequest
+from plugin_sdk.errors import GatewayError, InvalidRequest
 from plugin_sdk.modality import Operation
 from plugin_sdk.money import Usage
 from plugin_sdk.price_rules import Terms
@@ -41,10 +41,26 @@ class Prices:
             return found
         raise not_offered(self._snapshot, model, operation)
 
+    async def served(self, principal: Principal, endpoint: Endpoint, terms: Terms) -> Endpoint:
+        """As a request would try it first: routing may give it a key of the team's own."""
+        try:
+            return (await routed(self._snapshot, self._context(principal, endpoint, terms), (endpoint,)))[0]
+        except GatewayError:  # a request would be refused; what it would cost can be said all the same
+            return endpoint
+
     async def quote(self, principal: Principal, endpoint: Endpoint, usage: Usage, terms: Terms) -> Quote:
         """By the endpoint's card, then by the `price` policies, as a request of this caller would be."""
+        ctx = self._context(principal, endpoint, terms)
+        try:
+            made = await quoted(self._snapshot.hooks.price, ctx, endpoint, usage, terms)
+        except ValueError as error:
+            raise InvalidRequest(f"This usage has no price: {error}.", param="usage") from error
+        return Quote(charge=made, pricing=shown(made))
+
+    def _context(self, principal: Principal, endpoint: Endpoint, terms: Terms) -> RequestContext:
+        """That of a request for this endpoint's model."""
         protocol = self._snapshot.protocols[endpoint.protocol]
-        ctx = RequestContext(
+        return RequestContext(
             generation_id=self._new_id(),
             operation=endpoint.operation,
             protocol=protocol.id,
@@ -53,8 +69,3 @@ class Prices:
             view=RequestView(body=b"", model=endpoint.model, plan=terms.plan, parameters=terms.values),
             candidates=(endpoint,),
         )
-        try:
-            made = await quoted(self._snapshot.hooks.price, ctx, endpoint, usage, terms)
-        except ValueError as error:
-            raise InvalidRequest(f"This usage has no price: {error}.", param="usage") from error
-        return Quote(charge=made, pricing=shown(made))

@@ -50,24 +50,21 @@ async def admit(exchange: Exchange) -> None:
     sent = exchange.headers.raw
     cap = exchange.cap = max_cost(exchange.headers) if _MAX_COST in sent else None
     exchange.watched = cap is not None
+    ctx = _context(exchange, principal, view, candidates)
     if hooks := exchange.snapshot.hooks.bound:
-        ctx = _context(exchange, principal, view, candidates, Nanos(0))
         candidates = tuple([await bounded(hooks, ctx, endpoint) for endpoint in candidates])
     worst = exchange.worst_case = _worst(candidates, view, exchange.received_at)
-    ctx = exchange.ctx = _context(
-        exchange, principal, view, candidates, worst if cap is None else min(worst, cap)
+    ctx = exchange.ctx = msgspec.structs.replace(  # with the notes that policies made so far
+        ctx, candidates=candidates, worst_case=worst if cap is None else min(worst, cap)
     )
     if _DRY_RUN in sent and is_dry_run(exchange.headers):
-        raise Estimated(await estimate(exchange, [(one, output_limit(one, view)) for one in candidates]))
+        tried = await routed(exchange.snapshot, ctx, candidates)
+        raise Estimated(await estimate(exchange, [(one, output_limit(one, view)) for one in tried]))
     if _IDEMPOTENCY in sent:
         await claim(exchange, view)
     await _check_credit(exchange, ctx)
     exchange.to(ADMITTED)
-    routed: Sequence[Endpoint] = candidates
-    for call in exchange.snapshot.hooks.route:
-        if (found := await call(ctx, routed)) is not None:
-            routed = found
-    exchange.endpoints = _affordable(exchange, tuple(routed))
+    exchange.endpoints = _affordable(exchange, await routed(exchange.snapshot, ctx, candidates))
     exchange.to(ROUTED)
     exchange.runtime.ledger.begin(
         Begun(
@@ -81,6 +78,19 @@ async def admit(exchange: Exchange) -> None:
             created_at=exchange.received_at,
         )
     )
+
+
+async def routed(
+    snapshot: Snapshot, ctx: RequestContext, candidates: tuple[Endpoint, ...]
+) -> tuple[Endpoint, ...]:
+    """The endpoints in the order in which they are tried; one with a key of the team's has its own bound."""
+    found: Sequence[Endpoint] = candidates
+    for call in snapshot.hooks.route:
+        if (answer := await call(ctx, found)) is not None:
+            found = answer
+    if not found:
+        raise NoEndpointLeft("Routing left no endpoint for this request.")
+    return tuple([one if one.key is None else await bounded(snapshot.hooks.bound, ctx, one) for one in found])
 
 
 async def _authenticate(exchange: Exchange) -> Principal:
@@ -171,7 +181,6 @@ def _context(
     principal: Principal,
     view: RequestView,
     candidates: tuple[Endpoint, ...],
-    worst_case: Nanos,
 ) -> RequestContext:
     route = exchange.route
     return RequestContext(
@@ -182,7 +191,6 @@ def _context(
         headers=exchange.headers,
         view=view,
         candidates=candidates,
-        worst_case=worst_case,
     )
 
 
@@ -232,15 +240,13 @@ def _worst(candidates: tuple[Endpoint, ...], view: RequestView, at: int) -> Nano
     ])  # fmt: skip
 
 
-def _affordable(exchange: Exchange, routed: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
+def _affordable(exchange: Exchange, tried: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
     """The routed endpoints at which the hold pays for some output."""
-    if not routed:
-        raise NoEndpointLeft("Routing left no endpoint for this request.")
     payable, view = exchange.payable, exchange.view
     if payable is None or view is None or payable >= exchange.worst_case:
-        return routed
+        return tried
     at, whole = exchange.received_at, exchange.strict
-    left = tuple(endpoint for endpoint in routed if _pays(endpoint, view, payable, at, whole=whole))
+    left = tuple(endpoint for endpoint in tried if _pays(endpoint, view, payable, at, whole=whole))
     if not left and payable == exchange.cap:
         if exchange.cap_refusal is not None:
             raise exchange.cap_refusal

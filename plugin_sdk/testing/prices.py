@@ -35,6 +35,10 @@ class MemoryPrices:
         """By the name in `operations`."""
         return self.operations.get(word)
 
+    async def served(self, principal: Principal, endpoint: Endpoint, terms: Terms) -> Endpoint:
+        """The endpoint: nobody routes here."""
+        return endpoint
+
     async def quote(self, principal: Principal, endpoint: Endpoint, usage: Usage, terms: Terms) -> Quote:
         """By the card alone; of the JSON there is the total."""
         self.quoted.append((principal, endpoint, usage, terms))

@@ -291,6 +291,25 @@ class MemoryOwnKeys:
         """Nothing here changes by itself."""
         return lambda: None
 
+    async def put(self, team_id: str, provider: str, key: str, *, always_use: bool) -> OwnKey:
+        """Keep it as it is."""
+        await self.delete(team_id, provider)
+        self.keys.append(OwnKey(team_id, provider, key, key[-4:], always_use, 0))
+        return self.keys[-1]
+
+    async def change(self, team_id: str, provider: str, *, always_use: bool) -> OwnKey | None:
+        """The same key, set anew."""
+        for key in await self.of(team_id):
+            if key.provider == provider:
+                return await self.put(team_id, provider, key.sealed, always_use=always_use)
+        return None
+
+    async def delete(self, team_id: str, provider: str) -> bool:
+        """Leave the others."""
+        had = len(self.keys)
+        self.keys = [key for key in self.keys if (key.team_id, key.provider) != (team_id, provider)]
+        return len(self.keys) < had
+
     async def count(self, team_id: str, month: str, by: int) -> int:
         """Add them up; OSError where it is `failing`."""
         if self.failing:

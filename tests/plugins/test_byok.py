@@ -43,6 +43,7 @@ async def routed(
 
 
 async def paid(plugin: Byok, ctx: RequestContext, made: Charge = MADE) -> Charge:
+    await plugin.check_credit(ctx)
     (first, *_) = await plugin.route(ctx, [ONE]) or ()
     found = await plugin.price(ctx, Attempt(number=1, endpoint=first), USAGE, made)
     assert found is not None
@@ -97,16 +98,50 @@ async def test_where_nobody_can_count_the_fee_is_charged() -> None:
 async def test_a_request_that_the_gateways_key_served_is_not_counted_and_costs_its_price() -> None:
     plugin, services = await policy(own("one"))
     ctx = asked(ONE)
-    await plugin.route(ctx, [ONE])
+    await plugin.check_credit(ctx)
     served = Attempt(number=2, endpoint=ONE)
     assert await plugin.price(ctx, served, USAGE, MADE) is None
     await plugin.record(ctx, served, USAGE, MADE)
     assert services.own_keys.counts == {("T-1", "2026-01"): 0}
 
 
-async def test_no_fee_goes_above_what_is_held() -> None:
-    plugin, _ = await policy(own("one"))
-    assert await plugin.bound(asked(ONE), ONE, PAID) is None  # the card itself is the bound
+async def test_the_fee_is_the_bound_where_no_other_key_can_be_used() -> None:
+    plugin, _ = await policy(own("one"), own("two", always_use=True))
+    ctx = asked(ONE, TWO, SIM)
+    assert await plugin.bound(ctx, ONE, PAID) is None  # the gateway's key may have to take over
+    assert await plugin.bound(asked(TWO, mode="test"), TWO, PAID) is None
+    assert await plugin.bound(ctx, endpoint("two", simulated=True), PAID) is None
+    fee = await plugin.bound(ctx, TWO, PAID)
+    assert fee is not None
+    assert charge(USAGE, fee).total == 17_500_000
+    (own_one, *_) = await plugin.route(ctx, [ONE]) or ()
+    assert await plugin.bound(ctx, own_one, PAID) is fee
+
+
+async def test_a_request_keeps_the_keys_that_it_came_with() -> None:
+    plugin, services = await policy(own("one", always_use=True))
+    ctx = asked(ONE)
+    assert await plugin.bound(ctx, ONE, PAID) is not None  # only the fee is held
+    await services.own_keys.change("T-1", "one", always_use=False)
+    plugin._forget()
+    assert await routed(plugin, ctx, ONE) == [("one", "key-one")]
+    assert await plugin.bound(asked(ONE), ONE, PAID) is None
+
+
+async def test_a_price_that_is_only_asked_for_is_looked_up_and_not_counted() -> None:
+    plugin, services = await policy(own("one"), free_requests=1)
+
+    async def asked_for() -> int:
+        ctx = asked(ONE)
+        (first, *_) = await plugin.route(ctx, [ONE]) or ()
+        found = await plugin.price(ctx, Attempt(number=1, endpoint=first), USAGE, MADE)
+        await plugin.record(ctx, None, USAGE, None)
+        return -1 if found is None else found.total
+
+    assert [await asked_for(), await asked_for()] == [0, 0]
+    assert services.own_keys.counts == {("T-1", "2026-01"): 0}
+    assert (await paid(plugin, asked(ONE))).total == 0
+    assert await asked_for() == 17_500_000
 
 
 @given(st.decimals(0, 100, places=4), st.integers(0, 10**15))

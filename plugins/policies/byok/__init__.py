@@ -1,6 +1,6 @@
 """Bring your own key: requests with a team's own provider keys, for a fee after so many a month."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final
@@ -13,7 +13,9 @@ from plugin_sdk.context import Attempt, Endpoint, RequestContext
 from plugin_sdk.hooks import hookimpl
 from plugin_sdk.money import NANOS_PER_USD, Charge, ChargeLine, PriceCard, Usage, round_half_up
 from plugin_sdk.plugin import Plugin, PluginConfig
+from plugin_sdk.routes import PlatformRoute
 from plugin_sdk.services import OwnKey, Services
+from plugins.policies.byok.api import ProviderKeysApi
 
 FEE: Final = "byok_service_fee"
 MOST_TEAMS: Final = 10_000  # whose keys are remembered, sealed
@@ -34,7 +36,7 @@ class Byok(Plugin[ByokConfig]):
     """Tries a team's own key first, then the gateway's, unless the team said `always use`.
 
     It stands behind the policies that route, and behind those that change prices: the fee is of what they
-    leave of the charge.
+    leave of the charge. Teams manage their keys at `/v1/provider-keys`.
     """
 
     Config = ByokConfig
@@ -43,12 +45,15 @@ class Byok(Plugin[ByokConfig]):
         super().__init__(name, config)
         self._known: dict[str, Sequence[OwnKey]] = {}  # by team, sealed
         self._unheard: Callable[[], None] = self._forget  # until there is something to hear
+        self._bounds: dict[str, PriceCard] = {}  # by card
+        self._api = ProviderKeysApi()
 
     @hookimpl
     async def startup(self, services: Services) -> None:
         """Take the store; from here on a changed key is asked for again."""
         self._keys, self._clock = services.own_keys, services.clock
         self._unheard = services.own_keys.on_change(self._forget)
+        self._api.take(services.own_keys, services.prices)
 
     @hookimpl
     async def shutdown(self) -> None:
@@ -56,20 +61,37 @@ class Byok(Plugin[ByokConfig]):
         self._unheard()
 
     @hookimpl
+    def register_routes(self) -> Sequence[PlatformRoute]:
+        """The management of the keys."""
+        return self._api.routes()
+
+    @hookimpl
     async def bound(self, ctx: RequestContext, endpoint: Endpoint, card: PriceCard) -> PriceCard | None:
-        """None: a fee is a part of the charge, and the gateway's own key may have to take over."""
-        return None
+        """The fee where no key but the team's can be used; elsewhere the gateway's may have to take over."""
+        if endpoint.key is None:
+            own = None if endpoint.simulated else (await self._notes(ctx)).keys.get(endpoint.provider)
+            if own is None or not own.always_use:
+                return None
+        found = self._bounds.get(card.id)
+        if found is None:
+            share = self.config.percent / 100
+            found = self._bounds[card.id] = card.times(lambda _: share, f"{card.id}:{self.name}")
+        return found
+
+    @hookimpl
+    async def check_credit(self, ctx: RequestContext) -> None:
+        """Count the request if a key of the team's may serve it."""
+        notes = await self._notes(ctx)
+        if any(one.provider in notes.keys and not one.simulated for one in ctx.candidates):
+            notes.use = await self._use(ctx.principal.team_id, 1)
 
     @hookimpl
     async def route(self, ctx: RequestContext, candidates: Sequence[Endpoint]) -> Sequence[Endpoint] | None:
         """The endpoints with a key of the team's first, then those with the gateway's if it may be used."""
-        if ctx.principal.mode == "test":
-            return None
-        keys = {key.provider: key for key in await self._of(ctx.principal.team_id)}
+        keys = (await self._notes(ctx)).keys
         own = [one for one in candidates if one.provider in keys and not one.simulated]
         if not own:
             return None
-        ctx.state[self.name] = await self._counted(ctx.principal.team_id)
         never = {provider for provider, key in keys.items() if key.always_use}
         others = [one for one in candidates if one.simulated or one.provider not in never]
         return [*(replace(one, key=self._keys.opened(keys[one.provider])) for one in own), *others]
@@ -81,8 +103,10 @@ class Byok(Plugin[ByokConfig]):
         """The fee in the place of the charge, where the team pays the provider itself."""
         if attempt.endpoint.key is None:
             return None
-        use: _Use | None = ctx.state.get(self.name)
-        percent = Decimal(0) if use is not None and use.free else self.config.percent
+        notes = await self._notes(ctx)
+        if notes.use is None:  # nobody is called: a dry run, or a price that is asked for
+            notes.use = await self._use(ctx.principal.team_id, 0)
+        percent = Decimal(0) if notes.use.free else self.config.percent
         top, bottom = percent.as_integer_ratio()
         fee = round_half_up(charge.total, top, bottom * 100)
         line = ChargeLine(meter=FEE, quantity=1, nanos=fee, usd=Decimal(fee) / NANOS_PER_USD)
@@ -94,18 +118,30 @@ class Byok(Plugin[ByokConfig]):
         self, ctx: RequestContext, attempt: Attempt | None, usage: Usage, charge: Charge | None
     ) -> None:
         """Take back the count of a request that no key of the team's served."""
-        use: _Use | None = ctx.state.get(self.name)
+        notes: _Notes | None = ctx.state.get(self.name)
+        use = None if notes is None else notes.use
         if use is not None and use.counted and (attempt is None or attempt.endpoint.key is None):
             await self._keys.count(ctx.principal.team_id, use.month, -1)
 
-    async def _counted(self, team_id: str) -> "_Use":
-        """The request counted, and whether it is one of those without a fee; uncounted it is none."""
+    async def _use(self, team_id: str, by: int) -> "_Use":
+        """How a request stands in its month, which is counted (1) or only looked at (0).
+
+        Whom nobody can count pays the fee.
+        """
         month = datetime.fromtimestamp(self._clock() / 1000, UTC).strftime("%Y-%m")
         try:
-            number = await self._keys.count(team_id, month, 1)
+            number = await self._keys.count(team_id, month, by) + 1 - by
         except Exception:  # noqa: BLE001  # the database's; the request goes on, and pays
             return _Use(month, free=False, counted=False)
-        return _Use(month, free=number <= self.config.free_requests, counted=True)
+        return _Use(month, free=number <= self.config.free_requests, counted=bool(by))
+
+    async def _notes(self, ctx: RequestContext) -> "_Notes":
+        """What is decided of a request once, by the keys that the team has as it comes."""
+        found: _Notes | None = ctx.state.get(self.name)
+        if found is None:
+            keys = () if ctx.principal.mode == "test" else await self._of(ctx.principal.team_id)
+            found = ctx.state[self.name] = _Notes({key.provider: key for key in keys})
+        return found
 
     async def _of(self, team_id: str) -> Sequence[OwnKey]:
         known = self._known  # replaced when a key changes: then what was asked before is not remembered
@@ -122,8 +158,15 @@ class Byok(Plugin[ByokConfig]):
 
 
 class _Use(Struct, frozen=True):
-    """What is known of a request when it is routed: its month, whether it costs a fee."""
+    """How a request stands in its month: whether it costs no fee, and is counted."""
 
     month: str
     free: bool
     counted: bool
+
+
+class _Notes(Struct):
+    """What is known of a request: the team's keys by provider, and its use of them once it is admitted."""
+
+    keys: Mapping[str, OwnKey]
+    use: _Use | None = None

@@ -61,7 +61,8 @@ class Pricing(Plugin[PluginConfig]):
         terms = Terms(
             plan=asked.plan, values=asked.parameters, at=self._clock() if asked.at is None else asked.at
         )
-        quote = await self._prices.quote(principal, endpoint, asked.usage, terms)
+        served = await self._prices.served(principal, endpoint, terms)
+        quote = await self._prices.quote(principal, served, asked.usage, terms)
         body = {
             "ok": True,
             "provider": endpoint.provider,
