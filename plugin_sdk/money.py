@@ -260,17 +260,26 @@ class Cap(msgspec.Struct, frozen=True, kw_only=True):
 
 def is_usage(found: object) -> TypeGuard[Usage]:
     """Whether these are quantities by meter: finite, exact, not negative, whole where they count tokens."""
-    return isinstance(found, Mapping) and all(_counts(meter, much) for meter, much in found.items())
+    if type(found) is not dict and not isinstance(found, Mapping):
+        return False
+    for meter, quantity in found.items():  # a loop, since each request comes here
+        if not isinstance(meter, str) or not meter.isascii():
+            return False
+        if type(quantity) is not int and not _is_exact(meter, quantity):
+            return False
+        if not 0 <= quantity <= _LARGEST:
+            return False
+    return True
 
 
-def _counts(meter: object, quantity: object) -> bool:
-    if not isinstance(meter, str) or not meter.isascii():
-        return False
-    if type(quantity) is int:
-        return 0 <= quantity <= _LARGEST
-    if type(quantity) is not Decimal or not quantity.is_finite() or meter.endswith(TOKENS):
-        return False
-    return 0 <= quantity <= _LARGEST and int(quantity.as_tuple().exponent) >= _FINEST
+def _is_exact(meter: str, quantity: object) -> bool:
+    """Whether it is a Decimal with an end, of a meter that can have parts."""
+    return (
+        type(quantity) is Decimal
+        and quantity.is_finite()
+        and not meter.endswith(TOKENS)
+        and int(quantity.as_tuple().exponent) >= _FINEST
+    )
 
 
 def charge(usage: Usage, card: PriceCard, terms: Terms = PLAIN) -> Charge:

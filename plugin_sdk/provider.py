@@ -93,11 +93,11 @@ class Provider(Plugin[C]):
     def sign(self, request: UpstreamRequest) -> UpstreamRequest:
         """The request with this provider's credential: a Bearer token, or nothing for `api_key: none`."""
         key = self.config.api_key
-        if key is None or key.get_secret_value() in ("", "none"):
+        secret = "none" if key is None else key.get_secret_value()
+        if secret in ("", "none"):
             return request
-        return msgspec.structs.replace(
-            request, headers={**request.headers, "authorization": f"Bearer {key.get_secret_value()}"}
-        )
+        headers = {**request.headers, "authorization": f"Bearer {secret}"}
+        return msgspec.structs.replace(request, headers=headers)
 
     def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
         """What a failed answer means; the default reads every shape of error object seen in the wild."""

@@ -65,8 +65,9 @@ class RequestFields:
         found: dict[str, Any] = {}
         unknown: list[str] = []
         wrong = list(problems)
+        decoders, read = self._decoders, self._read
         for name, value in top.values.items():
-            if (decode := self._decoders.get(name)) is None:
+            if (decode := decoders.get(name)) is None:
                 if name not in self._known:
                     unknown.append(name)
                 continue
@@ -76,7 +77,7 @@ class RequestFields:
                 if bytes(value) != b"null":
                     wrong.append(self._detail(name, error))
                 continue
-            if name in self._read:
+            if name in read:
                 found[name] = decoded
         if wrong:
             raise invalid(wrong)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, Final, Protocol, Self
 
@@ -176,8 +176,8 @@ class Wallets(WalletStore):
         self._found: dict[str, WalletRecord] = {}
 
     @override
-    async def hold(self, wallet_id: str, wanted: Nanos, *, minimum_balance: Nanos) -> Hold:
-        return await self._holder.hold(wallet_id, wanted, minimum_balance=minimum_balance)
+    def hold(self, wallet_id: str, wanted: Nanos, *, minimum_balance: Nanos) -> Coroutine[Any, Any, Hold]:
+        return self._holder.hold(wallet_id, wanted, minimum_balance=minimum_balance)
 
     @override
     async def wallet_for(self, team_id: str, kind: str) -> WalletRecord | None:

@@ -223,7 +223,7 @@ class Connection(asyncio.Protocol):
             if self._turn is None and not intake.head:
                 self._deadline = self._front.now + self._limits.head_seconds
             end = intake.cut(data, start)
-            piece = data if end - start == size else data[start:end]
+            piece = data[start:end]
             start = end
             try:
                 intake.push(piece)

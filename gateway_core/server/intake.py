@@ -74,9 +74,9 @@ class Intake:
         self._upgrade = b""
 
     def cut(self, data: bytes, start: int) -> int:
-        """Where the next piece of `data` ends: all messages end by their length or with an empty line."""
+        """Where the next piece ends, here or later: a message ends by its length or with an empty line."""
         if self._body_left:
-            return min(start + min(self._body_left, _PIECE), len(data))
+            return start + min(self._body_left, _PIECE)
         if self._window:
             found = (self._window + data[start : start + 3]).find(_END)
             if found >= 0:

@@ -85,12 +85,14 @@ class Turn:
         """A piece of the request's body."""
         self._body.append(data)
         self.buffered += len(data)
-        self._wake()
+        if self._waiter is not None:
+            self._wake()
 
     def end(self) -> None:
         """The request's body is whole."""
         self.more = False
-        self._wake()
+        if self._waiter is not None:
+            self._wake()
 
     def lose(self) -> None:
         """The client is gone: `send` fails, `receive` says so, and whoever asked to know is told."""

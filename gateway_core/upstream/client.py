@@ -38,6 +38,7 @@ class Upstream:
         self._limits = limits
         self._tls = TLS(environ)
         self._proxies = Proxies(environ, limits, self._tls)
+        self._proxied = bool(self._proxies)
         self._targets = Targets()
         self._heads = Heads(user_agent)
         self._sweep: Sweep | None = None
@@ -58,7 +59,7 @@ class Upstream:
             wire = self._begin()
         if transport is None:
             to = self._targets.get(request.url, verify=verify)
-            if self._proxies:
+            if self._proxied:
                 transport = self._proxies.transport(to)
             if transport is None:
                 head = self._heads.write(request.method, to, request.headers, len(request.body))

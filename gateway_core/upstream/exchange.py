@@ -86,13 +86,10 @@ class Exchange:
             if not waiter.done():
                 waiter.set_result(None)
 
-    async def wait(self) -> None:
-        """Until the source has something to say."""
+    def wait(self) -> "asyncio.Future[None]":
+        """Done when the source has something to say."""
         self.waiter = waiter = self.loop.create_future()
-        try:
-            await waiter
-        finally:
-            self.waiter = None
+        return waiter
 
     async def head(self) -> None:
         """Until status and headers are in; raises what kept them from coming."""

@@ -34,28 +34,24 @@ class Heads:
         if method not in METHODS:
             raise _refused("The request's method is not one of HTTP's.")
         names = self._names
+        # no value may bring a line of its own; all else is known to have none
+        values = "".join(headers.values())
+        if "\n" in values or "\r" in values or "\0" in values:
+            raise _bad_value(headers)
         parts = [method, to.lines]
-        lines = 4  # the request line, host, accept-encoding, the blank line
         if "user-agent" not in headers:
             parts.append(self._agent_line)
-            lines += 1
         for name, value in headers.items():
             written = names.get(name)
             if written is None:
                 written = self._written(name)
             if written:
                 parts += (written, value, "\r\n")
-                lines += 1
         if size or method not in _WITHOUT_BODY:
             parts.append(f"content-length: {size}\r\n")
-            lines += 1
         parts.append("\r\n")
-        text = "".join(parts)
-        # a line for each header and not one more: no value brought its own
-        if text.count("\n") != lines or text.count("\r") != lines or "\0" in text:
-            raise _bad_value(headers)
         try:
-            head = text.encode("latin-1")
+            head = "".join(parts).encode("latin-1")
         except UnicodeEncodeError:
             raise _bad_value(headers) from None
         return head if "host" not in headers else _with_the_callers_host(head, to)

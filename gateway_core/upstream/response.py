@@ -55,11 +55,7 @@ class UpstreamResponse(Exchange):
                 self._end()
                 return None
             else:
-                self.waiter = waiter = self.loop.create_future()
-                try:
-                    await waiter
-                finally:
-                    self.waiter = None
+                await self.wait()
 
     async def read(self, limit: int) -> bytes:
         """The whole body; raises UpstreamError where it has more than `limit` bytes."""

@@ -49,7 +49,8 @@ class Sweep:
         late = []
         for exchange in self._open:
             # A reader that is not waiting is slow itself: its upstream is not to blame for the silence.
-            if exchange.flowing and (exchange.heard or exchange.waiter is None):
+            waits = exchange.waiter is not None and not exchange.waiter.done()
+            if exchange.flowing and (exchange.heard or not waits):
                 exchange.heard = False
                 exchange.due = now + exchange.between
             if now >= exchange.due or now >= exchange.ends:

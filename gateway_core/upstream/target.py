@@ -36,7 +36,7 @@ def target(url: httpx.URL | str, *, verify: bool) -> Target:
     except (httpx.InvalidURL, ValueError, TypeError):
         raise _bad_url() from None
     scheme = parsed.scheme
-    if scheme not in ("http", "https") or not host:
+    if scheme not in ("http", "https") or not host or not (host + path).isprintable():
         raise _bad_url()
     written = f"[{host}]" if ":" in host else host
     if port is not None:

@@ -71,7 +71,7 @@ class LimitsPolicy(Plugin[LimitsConfig]):
         """What is left of the cost limits, if there are any; KeyLimitExceeded where a limit is reached."""
         team_id, kid = ctx.principal.team_id, ctx.principal.kid
         try:
-            if not await self._is_limited(team_id, kid):
+            if not (self._limited.get((team_id, kid), True) and await self._is_limited(team_id, kid)):
                 return None
             ctx.state[self.name] = True  # whatever becomes of the asking, the end is told
             found = await self._limits.reserve(ctx.generation_id, team_id, kid, ctx.worst_case)

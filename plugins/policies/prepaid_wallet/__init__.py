@@ -11,7 +11,7 @@ from plugin_sdk.errors import InsufficientFunds
 from plugin_sdk.hooks import hookimpl
 from plugin_sdk.money import NANOS_PER_USD, Hold, Nanos
 from plugin_sdk.plugin import Plugin, PluginConfig
-from plugin_sdk.services import Services, WalletRecord
+from plugin_sdk.services import Services
 
 _REASONS: Final = {
     "wallet_missing": "The team has no wallet to pay from: top it up first.",
@@ -53,26 +53,18 @@ class PrepaidWallet(Plugin[PrepaidWalletConfig]):
         """A hold of min(worst case, available); None where every candidate is free: those need no credit."""
         if all(endpoint.card.free for endpoint in ctx.candidates):
             return None
-        wallet = await self._payer(ctx)
+        # A test key pays with simulated credit, another from the live wallet. A team that has no live wallet
+        # yet may try the simulated models with its simulated credit.
+        team, live = ctx.principal.team_id, ctx.principal.mode != "test"
+        wallet = await self._wallets.wallet_for(team, "live" if live else "test")
+        if wallet is None and live and all(endpoint.simulated for endpoint in ctx.candidates):
+            wallet = await self._wallets.wallet_for(team, "test")
         if wallet is None:
             raise self._refusal("wallet_missing")
         try:
             return await self._wallets.hold(wallet.id, ctx.worst_case, minimum_balance=self._minimum)
         except InsufficientFunds as error:
             raise self._refusal(error.reason or "insufficient_funds") from error
-
-    async def _payer(self, ctx: RequestContext) -> WalletRecord | None:
-        """A test key pays with simulated credit, another from the live wallet.
-
-        A team that has no live wallet yet may try the simulated models with its simulated credit.
-        """
-        team = ctx.principal.team_id
-        if ctx.principal.mode == "test":
-            return await self._wallets.wallet_for(team, "test")
-        live = await self._wallets.wallet_for(team, "live")
-        if live is None and all(endpoint.simulated for endpoint in ctx.candidates):
-            return await self._wallets.wallet_for(team, "test")
-        return live
 
     def _refusal(self, reason: str) -> InsufficientFunds:
         minimum = self.config.minimum_balance

@@ -33,7 +33,7 @@ def index(body: bytes) -> RequestView:
     top = JsonObject(body)
     fields, unknown = FIELDS.checked(top, filled_list(top, "messages", "message"))
     model = model_of(fields)
-    limits = tuple(name for name in LIMITS if name in fields)
+    limits = tuple([name for name in LIMITS if name in fields])
     options = fields.get("stream_options")
     meta = flag(top, "meta")
     asked = meta or flag(top, "usage") or (options is not None and options.get("include_usage") is True)
@@ -60,6 +60,8 @@ def index(body: bytes) -> RequestView:
 def _media(top: JsonObject) -> list[bytes]:
     """The contents of messages that are lists of parts: plain text cannot carry media."""
     raw = top.values["messages"]
+    if bytes(raw).rfind(b"[") == 0:  # no list in this one
+        return []
     try:
         turns = _turns(raw)
     except msgspec.ValidationError:  # not even objects: the upstream will say so
