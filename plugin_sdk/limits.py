@@ -99,7 +99,10 @@ class Reserved(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LimitStore(Protocol):
-    """Counts what limited keys and teams use, exactly, whatever number of processes ask at once."""
+    """Counts what limited keys and teams use, exactly, whatever number of processes ask at once.
+
+    Every question raises Unavailable where the database does not answer in time.
+    """
 
     async def limited(self, team_id: str, kid: str) -> bool:
         """Whether the key or its team has a limit, straight from the database."""

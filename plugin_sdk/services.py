@@ -32,7 +32,7 @@ class KeyStore(Protocol):
     """API keys."""
 
     async def find(self, kid: str) -> KeyRecord | None:
-        """The key of this kid, straight from the database."""
+        """The key of this kid, straight from the database; Unavailable where that does not answer."""
 
     def used(self, kid: str) -> None:
         """Note that a key let somebody in; its `last_used_at` follows, within a minute or so."""
@@ -116,7 +116,7 @@ class WalletStore(Protocol):
         """
 
     async def wallet_for(self, team_id: str, kind: str) -> WalletRecord | None:
-        """The team's wallet of a kind; cached until it appears or changes."""
+        """The team's wallet of a kind, remembered once found; Unavailable where the database is away."""
 
 
 class KeptAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,7 +137,7 @@ class UpstreamAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GenerationStore(Protocol):
-    """The records of served requests."""
+    """The records of served requests; Unavailable where the database does not answer."""
 
     async def get(self, team_id: str, generation_id: str) -> Mapping[str, Any] | None:
         """The record in the contract's shape (section 4.4); None for another team's."""
@@ -280,7 +280,7 @@ class OwnKeyStore(Protocol):
     """The keys that teams bring for providers."""
 
     async def of(self, team_id: str) -> Sequence[OwnKey]:
-        """A team's keys, sealed."""
+        """A team's keys, sealed; Unavailable where the database does not answer."""
 
     def opened(self, key: OwnKey) -> SecretStr:
         """The key itself, for one attempt. Internal where it cannot be read."""

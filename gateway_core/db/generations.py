@@ -1,6 +1,7 @@
 """Generations as they are shown: the contract's record, made of the rows that the ledger wrote."""
 
 import json
+import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -9,31 +10,38 @@ from tortoise.connection import get_connection
 from typing_extensions import override
 
 from gateway_core.db import models
+from gateway_core.db.outage import Outage
 from plugin_sdk.services import GenerationStore, KeptAnswer
 
 _BY_NATIVE_ID: Final = {
     "sqlite": "SELECT id FROM generations WHERE endpoint = 'responses' AND native_response_id = ?",
     "postgres": "SELECT id FROM generations WHERE endpoint = 'responses' AND native_response_id = $1",
 }
+_log = logging.getLogger("gateway.db")
 
 
 class Generations(GenerationStore):
     """Records of served requests."""
 
+    def __init__(self) -> None:
+        self._reading = Outage(_log, "no generation can be looked up, the database does not answer")
+
     @override
     async def get(self, team_id: str, generation_id: str) -> Mapping[str, Any] | None:
-        row = await models.Generation.get_or_none(id=generation_id, team_id=team_id)
-        if row is None:
-            return None
-        attempts = await models.Attempt.filter(generation_id=generation_id).order_by("number")
-        settlement = await models.Settlement.get_or_none(generation_id=generation_id)
+        with self._reading.answering():
+            row = await models.Generation.get_or_none(id=generation_id, team_id=team_id)
+            if row is None:
+                return None
+            attempts = await models.Attempt.filter(generation_id=generation_id).order_by("number")
+            settlement = await models.Settlement.get_or_none(generation_id=generation_id)
         return _generation(row, attempts, settlement)
 
     @override
     async def kept(self, team_id: str, answer_id: str) -> KeptAnswer | None:
-        row = await models.Generation.get_or_none(id=answer_id, team_id=team_id)
-        if row is None:
-            row = await self._by_native_id(team_id, answer_id)
+        with self._reading.answering():
+            row = await models.Generation.get_or_none(id=answer_id, team_id=team_id)
+            if row is None:
+                row = await self._by_native_id(team_id, answer_id)
         if row is None or row.provider is None or not row.native_response_id:
             return None
         return KeptAnswer(

@@ -1,14 +1,17 @@
 """Answers by the idempotency keys of their requests: claimed once, kept for a day."""
 
+import logging
 from hashlib import sha256
 
 import msgspec
 from tortoise.exceptions import IntegrityError
 
 from gateway_core.db import models
+from gateway_core.db.outage import Outage
 
 KEPT_FOR = 24 * 3_600_000  # ms
 _SWEPT_EVERY = 600_000
+_log = logging.getLogger("gateway.idempotency")
 
 
 class Earlier(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,16 +34,38 @@ class IdempotentAnswers:
 
     An answer is kept before it is settled, and told again only once it is: whenever the process dies, the
     next request under the key finds a whole answer that was charged, or is charged itself.
+    Every method raises Unavailable where the database does not answer.
     """
 
     def __init__(self) -> None:
         self._swept = 0
+        self._outage = Outage(_log, "idempotency keys cannot be kept, the database does not answer")
 
     async def claim(
         self, team_id: str, key: str, digest: str, generation_id: str, now: int, instance_id: str
     ) -> Earlier | None:
         """Take the key for this generation: None, or what an earlier request made of it."""
-        await self._sweep(now)
+        with self._outage.answering():
+            await self._sweep(now)
+            return await self._claim(team_id, key, digest, generation_id, now, instance_id)
+
+    async def keep(
+        self, team_id: str, key: str, generation_id: str, content_type: str, body: bytes | None
+    ) -> bool:
+        """Keep an answer (None: not whole, or too large); False where the key is another's by now."""
+        mine = models.IdempotentAnswer.filter(id=place_of(team_id, key), generation_id=generation_id)
+        state = "kept" if body is not None else "too_large"
+        with self._outage.answering():
+            return bool(await mine.update(state=state, content_type=content_type, body=body))
+
+    async def drop(self, team_id: str, key: str, generation_id: str) -> None:
+        """It failed and cost nothing: the same request may be tried again."""
+        with self._outage.answering():
+            await _free(place_of(team_id, key), generation_id)
+
+    async def _claim(
+        self, team_id: str, key: str, digest: str, generation_id: str, now: int, instance_id: str
+    ) -> Earlier | None:
         place = place_of(team_id, key)
         for _ in range(3):
             try:
@@ -59,18 +84,6 @@ class IdempotentAnswers:
             else:
                 return None
         return Earlier(kind="running", generation_id=generation_id)
-
-    async def keep(
-        self, team_id: str, key: str, generation_id: str, content_type: str, body: bytes | None
-    ) -> bool:
-        """Keep an answer (None: not whole, or too large); False where the key is another's by now."""
-        mine = models.IdempotentAnswer.filter(id=place_of(team_id, key), generation_id=generation_id)
-        state = "kept" if body is not None else "too_large"
-        return bool(await mine.update(state=state, content_type=content_type, body=body))
-
-    async def drop(self, team_id: str, key: str, generation_id: str) -> None:
-        """It failed and cost nothing: the same request may be tried again."""
-        await _free(place_of(team_id, key), generation_id)
 
     async def _earlier(self, place: str, digest: str, now: int) -> Earlier | None:
         """What stands there; None where it stands no longer, so that the key is free."""

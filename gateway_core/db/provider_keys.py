@@ -1,6 +1,7 @@
 """Keys that teams bring for providers: sealed in the database, opened for an attempt."""
 
 import contextlib
+import logging
 from collections.abc import Callable, Sequence
 
 from pydantic import SecretStr
@@ -8,6 +9,7 @@ from tortoise.exceptions import IntegrityError
 from tortoise.expressions import F
 from typing_extensions import override
 
+from gateway_core.db.outage import Outage
 from gateway_core.db.provider_key_models import ProviderKey, ProviderKeyUse
 from gateway_core.db.sealing import BrokenSealError, opened, sealed
 from gateway_core.db.stores import Keys
@@ -16,6 +18,7 @@ from plugin_sdk.errors import Internal, Unavailable
 from plugin_sdk.services import OwnKey, OwnKeyStore
 
 _HINT = 4  # characters at the end of a key that are shown
+_log = logging.getLogger("gateway.db")
 
 
 class ProviderKeys(OwnKeyStore):
@@ -24,10 +27,13 @@ class ProviderKeys(OwnKeyStore):
     def __init__(self, keys: Keys, pepper: bytes) -> None:
         self._keys = keys
         self._pepper = pepper
+        self._finding = Outage(_log, "no provider's key can be looked up, the database does not answer")
 
     @override
     async def of(self, team_id: str) -> Sequence[OwnKey]:
-        return [_own(row) for row in await ProviderKey.filter(team_id=team_id).order_by("provider")]
+        with self._finding.answering():
+            rows = await ProviderKey.filter(team_id=team_id).order_by("provider")
+        return [_own(row) for row in rows]
 
     @override
     def opened(self, key: OwnKey) -> SecretStr:

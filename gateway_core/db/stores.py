@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, Final, Protocol, Self
@@ -18,6 +19,7 @@ from gateway_core.db.books import Books
 from gateway_core.db.connect import connect
 from gateway_core.db.generations import Generations
 from gateway_core.db.limits.setting import limit_key, limit_team, limits_in
+from gateway_core.db.outage import Outage
 from gateway_core.db.payments import Payments
 from gateway_core.db.session import Store
 from gateway_core.db.top_up import top_up, wallet_id
@@ -33,6 +35,7 @@ REVISION_SECONDS: Final = 1.0
 USE_MS: Final = 60_000  # a key's last use is written once in so long
 _AT_ONCE: Final = 1_000  # keys of one statement
 _PREFIX: Final = 6  # characters of a kid that are shown (contract 2.1)
+_log = logging.getLogger("gateway.db")
 
 
 class Holder(Protocol):
@@ -59,10 +62,13 @@ class Keys(KeyStore):
         self._watching: asyncio.Task[None] | None = None
         self._used: set[str] = set()
         self._noted: dict[str, int] = {}  # kid -> ms when its use was last written, if within USE_MS
+        self._finding = Outage(_log, "no key can be looked up, the database does not answer")
+        self._looking = Outage(_log, "changes of keys cannot be looked for, trying again")
 
     @override
     async def find(self, kid: str) -> KeyRecord | None:
-        row = await models.Key.get_or_none(kid=kid)
+        with self._finding.answering():
+            row = await models.Key.get_or_none(kid=kid)
         return None if row is None else _key_record(row)
 
     @override
@@ -158,9 +164,13 @@ class Keys(KeyStore):
 
     async def _watch(self) -> None:
         while True:
-            with contextlib.suppress(Exception):  # the database may be away: the next look finds what changed
+            try:
                 await self.look()
                 await self.note_uses(wall_clock())
+            except Exception as error:  # noqa: BLE001  # the next look finds what changed
+                self._looking.failed(error)
+            else:
+                self._looking.over()
             await asyncio.sleep(REVISION_SECONDS)
 
     def _tell(self) -> None:
@@ -174,6 +184,7 @@ class Wallets(WalletStore):
     def __init__(self, holder: Holder) -> None:
         self._holder = holder
         self._found: dict[str, WalletRecord] = {}
+        self._finding = Outage(_log, "no wallet can be looked up, the database does not answer")
 
     @override
     def hold(self, wallet_id: str, wanted: Nanos, *, minimum_balance: Nanos) -> Coroutine[Any, Any, Hold]:
@@ -188,7 +199,8 @@ class Wallets(WalletStore):
         wanted = wallet_id(team_id, kind)
         if (known := self._found.get(wanted)) is not None:
             return known
-        row = await models.Wallet.get_or_none(id=wanted)
+        with self._finding.answering():
+            row = await models.Wallet.get_or_none(id=wanted)
         if row is None:
             return None
         found = self._found[wanted] = wallet_record(row)

@@ -55,11 +55,10 @@ class Platform:
             principal = await self._principal(snapshot, route.key, request)
             found = await route.handler(_with(request, principal, parameters))
         except GatewayError as error:
-            return (
-                error.status,
-                {**CORS, "content-type": "application/json"},
-                _error(route, error, self._runtime),
-            )
+            headers = {**CORS, "content-type": "application/json"}
+            if error.retry_after is not None:
+                headers["retry-after"] = error.retry_after
+            return error.status, headers, _error(route, error, self._runtime)
         except Exception as error:  # the last resort of a platform route
             self._runtime.log.exception("platform route failed", error, path=request.path)
             failure = {"ok": False, "error": "gateway_error", "message": "The gateway failed."}

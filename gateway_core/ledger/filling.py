@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 
+from gateway_core.db.outage import Outage
 from gateway_core.db.session import Store
 from gateway_core.ids import Ids
 from gateway_core.ledger import leases
@@ -51,6 +52,7 @@ class Filler:
         self._epoch = epoch
         self._recover = recover
         self._revive = revive
+        self._outage = Outage(_log, "no credit can be leased, the database does not answer")
 
     async def ask(self, wallet_id: str, wanted: int, minimum: int, grows: Hold | None = None) -> Hold:
         """A hold of what there is, up to `wanted`; with `grows`, that hold and as much more."""
@@ -82,10 +84,10 @@ class Filler:
         try:
             while wallet.waiting:
                 await self._serve(wallet)
+                self._outage.over()
         except Exception as error:  # noqa: BLE001  # it is every waiter's answer
             if self._store.transient(error):
-                _log.warning("no credit can be leased, the database does not answer: %r", error)
-                error = _unavailable("The gateway's database does not answer; nothing was charged.")
+                error = self._outage.unavailable(error)
             _fail_all(wallet, error)
         finally:
             wallet.filling = None

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final, Self
 
+from gateway_core.db.outage import Outage
 from gateway_core.db.session import Durability, Store
 from gateway_core.db.url import open_store
 from gateway_core.ids import Ids
@@ -83,9 +84,9 @@ class Ledger:
             raise
         ledger._tasks = [
             asyncio.create_task(ledger._sweep(), name="ledger sweep"),
-            asyncio.create_task(ledger._every(TEND_SECONDS, ledger._pool.tend), name="ledger leases"),
-            asyncio.create_task(ledger._every(TIDY_SECONDS, ledger._store.tidy), name="ledger store"),
-            asyncio.create_task(ledger._every(heartbeat_seconds, ledger._live), name="ledger heartbeat"),
+            ledger._every(TEND_SECONDS, ledger._pool.tend, "leases"),
+            ledger._every(TIDY_SECONDS, ledger._store.tidy, "store"),
+            ledger._every(heartbeat_seconds, ledger._live, "heartbeat"),
         ]
         return ledger
 
@@ -184,13 +185,9 @@ class Ledger:
             await asyncio.sleep(SWEEP_SECONDS)
             self._flush()
 
-    async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
-        while True:
-            await asyncio.sleep(seconds)
-            try:
-                await work()
-            except Exception as error:  # noqa: BLE001  # the next turn tries again
-                _log.warning("the ledger's housekeeping failed, trying again: %r", error)
+    def _every(self, seconds: float, work: Callable[[], Awaitable[None]], name: str) -> asyncio.Task[None]:
+        outage = Outage(_log, f"the ledger's {name} cannot be looked after, trying again")
+        return asyncio.create_task(_repeat(seconds, work, outage), name=f"ledger {name}")
 
     async def _live(self) -> None:
         """Say that this process lives, and bury those that do not."""
@@ -228,3 +225,14 @@ class Ledger:
                 sum(reaped.released.values()),
                 reaped.abandoned,
             )
+
+
+async def _repeat(seconds: float, work: Callable[[], Awaitable[None]], outage: Outage) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await work()
+        except Exception as error:  # noqa: BLE001  # the next turn tries again
+            outage.failed(error)
+        else:
+            outage.over()

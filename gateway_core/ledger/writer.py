@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from gateway_core.db.outage import Outage
 from gateway_core.db.session import Session, Store
 from gateway_core.ledger.records import (
     AttemptRecord,
@@ -26,6 +27,7 @@ from gateway_core.ledger.settling import Posting, Taken, settle, settled
 
 BATCH: Final = 256  # settlements a commit
 QUEUE: Final = 20_000  # settlements that may wait; above it they fail at once
+LATE: Final = 20_000  # records of what failed that may wait; above it they are lost
 RETRY_SECONDS: Final = 10.0  # how long a commit is tried before its settlements fail
 _BACKOFF: Final = 0.05
 _BUSY: Final = 4  # settlements in the last commit that tell of load: more are on their way
@@ -60,14 +62,17 @@ class Writer:
         self._wake = asyncio.Event()
         self._cards: set[str] = set()
         self._failing_since: float | None = None
+        self._outage = Outage(_log, "the ledger's database fails, trying again")
+        self._lost = Outage(_log, "requests end without a record, uncharged", level=logging.ERROR)
         self._closing = False
         self._taken = 0  # settlements in the last commit
         self._task = asyncio.create_task(self._run(), name="ledger writer")
 
     def settle(self, posting: Posting) -> None:
-        """Queue a settlement; refuse it at once if too many wait."""
+        """Queue a settlement; where too many wait, it is refused at once and recorded later, uncharged."""
         if self._closing or len(self._postings) >= QUEUE:
             error = LedgerOverloaded("too many settlements wait for the database; it is too slow or down")
+            self._put_off([posting], error, room=0 if self._task.done() else LATE)
             self._resolve(posting, error)
             return
         self._postings.append(posting)
@@ -91,6 +96,7 @@ class Writer:
         self._closing = True
         self._wake.set()
         await self._task
+        self._lost.over()
 
     async def _run(self) -> None:
         while True:
@@ -134,13 +140,15 @@ class Writer:
                     work = self._apart
                 elif self._is_over(error):
                     outcomes = [_unavailable(error)] * len(batch.postings)
-                    self._put_off(batch.postings)
+                    self._put_off(batch.postings, error, room=0 if self._closing else LATE)
                     await asyncio.sleep(_BACKOFF)
                     break
                 else:
                     await asyncio.sleep(_BACKOFF)
             else:
                 self._failing_since = None
+                self._outage.over()
+                self._lost.over()
                 self._cards.update(
                     p.settlement.card.id for p in batch.postings if p.settlement.card is not None
                 )
@@ -148,18 +156,23 @@ class Writer:
         for posting, outcome in zip(batch.postings, outcomes, strict=True):
             self._resolve(posting, outcome)
 
-    def _put_off(self, postings: Sequence[Posting]) -> None:
-        """Whoever waits is told that it failed; the record is written when the database answers again."""
-        if self._closing or len(self._late) >= QUEUE:
-            _log.error("%s requests end without a record: the database does not answer", len(postings))
-        else:
-            self._late += [Posting(uncharged(one.settlement), None, 0, one.future) for one in postings]
+    def _put_off(self, postings: Sequence[Posting], error: Exception, *, room: int) -> None:
+        """Whoever waits is told that it failed; the record is written when the database answers again.
+
+        As many as there is room for; those beyond are lost, and counted in the log.
+        """
+        kept = postings[: max(0, room - len(self._late))]
+        self._late += [Posting(uncharged(one.settlement), None, 0, one.future) for one in kept]
+        if kept:
+            self._wake.set()
+        if len(kept) < len(postings):
+            self._lost.failed(error, len(postings) - len(kept))
 
     def _is_over(self, error: Exception) -> bool:
         now = time.monotonic()
         if self._failing_since is None:
             self._failing_since = now
-            _log.warning("the ledger's database fails, trying again: %r", error)
+        self._outage.failed(error)
         return now - self._failing_since >= RETRY_SECONDS
 
     def _resolve(self, posting: Posting, outcome: Outcome) -> None:

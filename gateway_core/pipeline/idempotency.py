@@ -6,7 +6,7 @@ from typing import Final
 from gateway_core.db.idempotency import Earlier
 from gateway_core.ledger.records import UNWRITTEN, LedgerOverloaded
 from gateway_core.pipeline.exchange import Exchange, Phase
-from plugin_sdk.errors import Conflict, InvalidRequest, Unavailable, Unprocessable
+from plugin_sdk.errors import Conflict, InvalidRequest, Unprocessable
 from plugin_sdk.protocol import RequestView
 
 HEADER: Final = "idempotency-key"
@@ -23,7 +23,10 @@ class Replayed(Exception):
 
 
 async def claim(exchange: Exchange, view: RequestView) -> None:
-    """Take the request's key, if it carries one; raise what an earlier request under it has come to."""
+    """Take the request's key, if it carries one; raise what an earlier request under it has come to.
+
+    Unavailable where the database does not answer.
+    """
     key = exchange.headers.get(HEADER)
     if key is None or exchange.principal is None:
         return
@@ -72,12 +75,7 @@ async def keep(exchange: Exchange, content_type: bytes, rest: bytes) -> None:
     _, told = client.told()
     body = None if told is None or len(told) + len(rest) > LARGEST else told + rest
     place = principal.team_id, exchange.headers[HEADER], exchange.generation_id
-    try:
-        mine = await exchange.runtime.idempotent.keep(*place, content_type.decode(), body)
-    except Exception as error:
-        message = "The gateway's database does not answer; nothing was charged."
-        raise Unavailable(message, reason="db_error", retry_after="1") from error
-    if not mine:
+    if not await exchange.runtime.idempotent.keep(*place, content_type.decode(), body):
         raise Conflict(f"Another request with this `{HEADER}` took the place of this one.", param=HEADER)
 
 
@@ -98,5 +96,5 @@ async def conclude(exchange: Exchange) -> None:
 
 
 def _untried(exchange: Exchange) -> bool:
-    """Whether the settlement was refused before anything was tried: it will never be there."""
+    """Whether the settlement was refused before anything was tried: it will never be charged."""
     return exchange.error is not None and isinstance(exchange.error.__cause__, LedgerOverloaded)

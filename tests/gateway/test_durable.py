@@ -18,6 +18,8 @@ from tests.gateway.process import Gateway, running
 from tests.gateway.upstream import Upstream
 from tests.gateway.waiting import until
 
+LEASES = "the ledger's leases cannot be looked after"
+KEYS = "no key can be looked up"
 SOON = 0.4  # seconds in which an answer that did not wait would have come
 
 
@@ -108,6 +110,40 @@ async def test_a_request_that_needs_credit_while_the_database_is_busy_is_told_to
     assert [call.json["x_tag"] for call in upstream.calls(script)] == ["calm"]
 
 
+async def test_a_key_with_a_limit_is_told_to_ask_again_while_the_database_is_busy(
+    start: Start, upstream: Upstream
+) -> None:
+    gateway = start(load.plugins(upstream))
+    made = gateway.cli("keys", "create", "--team", "rich")
+    gateway.cli("keys", "limit", made["kid"], "--daily-requests", "2")
+    script = load.play(upstream, "limited", events=3, pace=0)
+    async with gateway.client(made["key"]) as client:
+        # takes a lease: the limit is what the next one waits for
+        assert (await client.chat(load.body(script, "first", stream=True))).status == 200
+
+        async def counted() -> bool:
+            return await gateway.database.rows("SELECT * FROM limit_reservations") == [[]]
+
+        await until(counted, "the first is counted")
+        with _locked(gateway.database) as lock:
+            asked = asyncio.create_task(client.chat(load.body(script, "busy", stream=True)))
+
+            async def refused() -> bool:
+                return "limits cannot be counted" in gateway.log_text()
+
+            await until(refused, "the limit is given up")
+            lock.rollback()
+        answer = await asked
+        assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+        assert "db_error" in answer.body.decode()
+        assert (await client.chat(load.body(script, "second", stream=True))).status == 200
+        assert (await client.chat(load.body(script, "third", stream=True))).status == 429
+    assert "Traceback" not in gateway.log_text()
+    assert [call.json["x_tag"] for call in upstream.calls(script)] == ["first", "second"]
+    gateway.stop()
+    assert await counted()
+
+
 class Line:
     """A line to PostgreSQL that can be cut."""
 
@@ -193,3 +229,49 @@ async def test_while_postgresql_is_away_nothing_is_given_and_nothing_is_lost(
         assert ended == (one.generation_id in found.charged), one.body[-300:]
     assert Counter(one.status for one in away)[500] >= 3
     assert (found.leases, found.holds) == ([], [])
+
+
+@pytest.mark.slow
+async def test_postgresql_that_is_away_is_a_503_to_ask_again_and_one_line_for_each_thing_that_fails(
+    template: Callable[[str], Template], upstream: Upstream, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("silence")
+    script = load.play(upstream, "silence", events=3, pace=0)
+    direct = await asyncio.to_thread(lambda: template("postgres").copy(folder))
+    line = Line()
+    async with line.laid() as port:
+        host = POSTGRES.rpartition("@")[2]
+        through = Database(direct.url.replace(host, f"127.0.0.1:{port}"), direct.keys)
+        process = running(folder, through, load.plugins(upstream))
+        gateway = await asyncio.to_thread(process.__enter__)
+        try:
+            async with gateway.client() as known, gateway.client(gateway.poor_key) as unknown:
+                assert (await known.chat(load.body(script, "before", stream=False))).status == 200
+                line.cut()
+                for number in range(3):
+                    answer = await unknown.chat(load.body(script, f"away-{number}", stream=False))
+                    assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+                    assert "db_error" in answer.body.decode()
+                    shown = await unknown.get("/v1/generations?id=any")
+                    assert (shown.status, shown.headers["retry-after"]) == (503, "1")
+                keyed = {"idempotency-key": "once"}
+                answer = await known.chat(load.body(script, "keyed", stream=False), **keyed)
+                assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+                line.mend()
+
+                async def over() -> bool:
+                    log = gateway.log_text(1 << 20)
+                    return all(f"over: {what}" in log for what in (LEASES, KEYS))
+
+                await unknown.chat(load.body(script, "after", stream=False))
+                await until(over, "the log says that it is over")
+        finally:
+            line.mend()
+            await asyncio.to_thread(process.__exit__, None, None, None)
+    log = gateway.log_text(1 << 20)
+    for what in (LEASES, KEYS):
+        told = [one for one in log.splitlines() if what in one]
+        assert " warning " in told[0]
+        assert "over: " in told[-1]
+        assert int(told[-1].rpartition("(")[2].split()[0]) > len(told), told
+    assert [call.json["x_tag"] for call in upstream.calls(script)][:1] == ["before"]

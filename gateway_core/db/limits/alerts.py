@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from gateway_core.db.outage import Outage
 from gateway_core.db.session import Session, Store
 from plugin_sdk.limits import Alert
 
@@ -30,6 +31,7 @@ class Teller:
         self._clock = clock
         self._tell: Tell | None = None
         self._wake = asyncio.Event()
+        self._outage = Outage(_log, "limit alerts cannot be read, trying again")
         self._task: asyncio.Task[None] | None = None
 
     def watch(self, tell: Tell) -> None:
@@ -72,7 +74,9 @@ class Teller:
                 while await self.tell_due():
                     pass
             except Exception as error:  # noqa: BLE001  # they are kept: the next look finds them
-                _log.warning("limit alerts could not be read, trying again: %r", error)
+                self._outage.failed(error)
+            else:
+                self._outage.over()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), LOOK_SECONDS)
 

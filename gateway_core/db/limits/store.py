@@ -1,6 +1,7 @@
 """The limits of one process: reservations and ends, written in batches by a connection of its own."""
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -13,6 +14,7 @@ from gateway_core.db.limits.alerts import Tell, Teller
 from gateway_core.db.limits.counters import key_subject, team_subject
 from gateway_core.db.limits.setting import limits_in
 from gateway_core.db.limits.work import Anew, Ask, Done, End, Step, look, run
+from gateway_core.db.outage import Outage
 from gateway_core.db.session import Store
 from plugin_sdk.limits import LimitStore, Reserved, Standing
 from plugin_sdk.money import Nanos
@@ -21,6 +23,7 @@ _MOST: Final = 64  # steps of one transaction
 _TRIES: Final = 3
 _PAUSE: Final = 0.05
 _REMEMBERED: Final = 10_000  # alerts that are known to be kept
+_log = logging.getLogger("gateway.limits")
 _Waiting = tuple[Step, "asyncio.Future[Reserved | None]"]
 
 
@@ -40,11 +43,14 @@ class Limiter(LimitStore):
         self._percents: tuple[int, ...] = ()
         self._known: set[str] = set()
         self._teller = Teller(store, clock)
+        self._reading = Outage(_log, "no limits can be looked up, the database does not answer")
+        self._writing = Outage(_log, "limits cannot be counted, the database does not answer")
 
     @override
     async def limited(self, team_id: str, kid: str) -> bool:
-        row = await models.Key.get_or_none(kid=kid)
-        team = await models.TeamLimit.get_or_none(team_id=team_id)
+        with self._reading.answering():
+            row = await models.Key.get_or_none(kid=kid)
+            team = await models.TeamLimit.get_or_none(team_id=team_id)
         return any(one is not None and limits_in(one).any for one in (row, team))
 
     @override
@@ -65,7 +71,8 @@ class Limiter(LimitStore):
     @override
     async def standings(self, team_id: str, kid: str | None) -> Sequence[Standing]:
         subject = team_subject(team_id) if kid is None else key_subject(kid)
-        return await self._store.write(partial(look, [subject], self._clock()))
+        with self._writing.answering():
+            return await self._store.write(partial(look, [subject], self._clock()))
 
     @override
     def watch(self, percents: Sequence[int], tell: Tell) -> None:
@@ -110,10 +117,13 @@ class Limiter(LimitStore):
         try:
             done = await self._written([step for step, _ in batch])
         except Exception as error:  # noqa: BLE001  # it belongs to whoever asked
+            if self._store.transient(error):
+                error = self._writing.unavailable(error)
             for _, future in batch:
                 if not future.done():
                     future.set_exception(error)
             return
+        self._writing.over()
         for (_, future), answer in zip(batch, done.answers, strict=True):
             if not future.done():
                 future.set_result(answer)

@@ -22,7 +22,6 @@ _REASONS: Final = {
     "invalid_secret": "The key's secret is wrong.",
     "key_expired": "The key has expired.",
     "server_misconfig_missing_pepper": "The gateway cannot check keys: it has no KEY_PEPPER.",
-    "db_error": "The gateway cannot check keys: its database does not answer.",
 }
 
 
@@ -70,7 +69,10 @@ class ApiKeys(Plugin[ApiKeysConfig]):
 
     @hookimpl
     async def authenticate(self, credentials: Credentials) -> Principal:
-        """The caller, from the cache where it can; raise Unauthenticated with the contract's reason."""
+        """The caller, from the cache where it can; raise Unauthenticated with the contract's reason.
+
+        Unavailable where the key is not remembered and the database does not answer.
+        """
         text = _presented(credentials)
         digest = blake2b(text.encode()).digest()
         known = self._known.get(digest)
@@ -103,10 +105,7 @@ class ApiKeys(Plugin[ApiKeysConfig]):
         if lookup is None:
             lookup = lookups[kid] = asyncio.create_task(self._services.keys.find(kid))
             lookup.add_done_callback(lambda _: lookups.pop(kid, None))
-        try:
-            return await asyncio.shield(lookup)
-        except Exception as error:
-            raise _refusal("db_error") from error
+        return await asyncio.shield(lookup)
 
     def _remember(self, digest: bytes, caller: Principal, now: int, expires_at: int | None) -> None:
         until = now + self.config.cache_seconds * 1000

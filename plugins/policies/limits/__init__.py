@@ -7,7 +7,7 @@ from typing import Any, Final
 from pydantic import Field, HttpUrl, field_validator
 
 from plugin_sdk.context import Attempt, RequestContext
-from plugin_sdk.errors import Internal, KeyLimitExceeded
+from plugin_sdk.errors import KeyLimitExceeded
 from plugin_sdk.hooks import hookimpl
 from plugin_sdk.limits import Standing
 from plugin_sdk.money import Cap, Charge, Usage
@@ -68,15 +68,15 @@ class LimitsPolicy(Plugin[LimitsConfig]):
 
     @hookimpl
     async def check_credit(self, ctx: RequestContext) -> Cap | None:
-        """What is left of the cost limits, if there are any; KeyLimitExceeded where a limit is reached."""
+        """What is left of the cost limits, if there are any; KeyLimitExceeded where a limit is reached.
+
+        Unavailable where the database does not answer: nobody is let in unchecked.
+        """
         team_id, kid = ctx.principal.team_id, ctx.principal.kid
-        try:
-            if not (self._limited.get((team_id, kid), True) and await self._is_limited(team_id, kid)):
-                return None
-            ctx.state[self.name] = True  # whatever becomes of the asking, the end is told
-            found = await self._limits.reserve(ctx.generation_id, team_id, kid, ctx.worst_case)
-        except Exception as error:
-            raise Internal("The gateway cannot check the limits of this key.", reason="db_error") from error
+        if not (self._limited.get((team_id, kid), True) and await self._is_limited(team_id, kid)):
+            return None
+        ctx.state[self.name] = True  # whatever becomes of the asking, the end is told
+        found = await self._limits.reserve(ctx.generation_id, team_id, kid, ctx.worst_case)
         now = self._clock()
         if found.refused is not None:
             raise refusal(found.refused, now)

@@ -15,9 +15,10 @@ from gateway_core.db.stores import Stores
 from gateway_core.db.url import open_store
 from gateway_core.ids import Ids, wall_clock
 from gateway_core.ledger import Ledger
+from plugin_sdk.errors import Unavailable
 from plugin_sdk.limits import FIELDS, Limits, reset_at, starts
 from plugin_sdk.money import Nanos
-from tests.core.ledger.books import TEAM, new_id, opened, rows, settlement
+from tests.core.ledger.books import TEAM, locked, new_id, opened, rows, settlement
 from tests.core.ledger.databases import fetch
 from tests.core.ledger.test_recovery import make_dead
 
@@ -192,6 +193,22 @@ async def test_a_request_limit_counts_what_succeeded_and_what_may(both: str) -> 
         await one.finish(third)
         _, found = await one.ask()
         assert (found.refused.used, found.refused.reserved, found.refused.limit) == (2, 0, 2)
+
+
+async def test_a_database_that_stays_locked_is_a_503_to_ask_again_and_nothing_stays_reserved(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway_core.db.sqlite.LOCK_WAIT", 0.05)
+    await limit(url, daily_limit_requests=1)
+    async with desk(url) as one:
+        with locked(url):
+            for _ in range(2):
+                with pytest.raises(Unavailable) as refused:
+                    await one.ask()
+                assert (refused.value.status, refused.value.retry_after) == (503, "1")
+        assert rows(url, "SELECT * FROM limit_reservations") == []
+        _, found = await one.ask()
+        assert found.refused is None
 
 
 async def test_a_cost_limit_gives_what_is_left_and_then_nothing(both: str) -> None:

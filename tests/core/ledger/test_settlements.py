@@ -310,6 +310,50 @@ async def test_a_full_queue_refuses_at_once_and_frees_the_hold(
     assert (await held(ledger, 10 * USD)).amount == 10 * USD
 
 
+async def test_what_a_full_queue_refused_is_on_record_uncharged_and_what_found_no_room_is_counted(
+    ledger: Ledger, url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(writing, "QUEUE", 0)
+    monkeypatch.setattr(writing, "LATE", 2)
+    refused = [settlement(await held(ledger, 500), 10, cost=4) for _ in range(5)]
+    futures = [ledger.settle(one) for one in refused]
+    found = await asyncio.gather(*futures, return_exceptions=True)
+    assert [type(one) for one in found] == [LedgerOverloaded] * 5
+    await ledger.close()
+    kept = {one.generation.id for one in refused[:2]}
+    assert {row[0] for row in rows(url, "SELECT id FROM generations")} == kept
+    assert rows(url, "SELECT outcome, charge, lost FROM settlements") == [("released", 0, 4)] * 2
+    assert rows(url, "SELECT DISTINCT success, suppressed FROM generations") == [(0, "settlement_failed")]
+    assert wallet(url) == (10 * USD, 0, 0)
+    told = [message for message in caplog.messages if "end without a record" in message]
+    assert [line.partition(" in ")[0] for line in told] == [
+        "requests end without a record, uncharged (1",
+        "over: requests end without a record, uncharged (3",
+    ]
+
+
+async def test_what_comes_while_the_ledger_closes_is_on_record_uncharged_and_after_it_is_counted(
+    ledger: Ledger, url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    in_time = settlement(await held(ledger, 500), 10)
+    late = settlement(await held(ledger, 500), 20)
+    with locked(url):
+        first = ledger.settle(in_time)
+        closing = asyncio.create_task(ledger.close())
+        while not ledger._writer._closing:
+            await asyncio.sleep(0)
+        with pytest.raises(LedgerOverloaded):
+            await ledger.settle(late)
+    await asyncio.gather(first, closing)
+    with pytest.raises(LedgerOverloaded):
+        await ledger.settle(settlement(None))
+    assert dict(rows(url, "SELECT generation_id, charge FROM settlements")) == {
+        in_time.generation.id: 10,
+        late.generation.id: 0,
+    }
+    assert [one for one in caplog.messages if "end without a record, uncharged (1 in 0 s)" in one]
+
+
 async def test_a_settlement_whose_lease_is_gone_takes_what_is_available_and_loses_the_rest(
     ledger: Ledger, url: str
 ) -> None:
