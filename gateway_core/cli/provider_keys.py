@@ -78,8 +78,8 @@ async def _set(options: Options, team_name: str, provider: str, key: str, *, alw
 async def _list(options: Options, team_name: str) -> None:
     from gateway_core.cli.database import opened, team
     from gateway_core.config.load import load
-    from gateway_core.db.generations import iso
     from gateway_core.db.provider_keys import ProviderKeys
+    from plugin_sdk.routes import iso
 
     async with opened(load(options.config).gateway) as stores:
         owner = await team(stores, team_name)

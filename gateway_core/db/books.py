@@ -10,11 +10,11 @@ from typing_extensions import override
 
 from gateway_core.db.corrections import PAYMENT, RERATE, Asked, Correction, adjust, refund
 from gateway_core.db.export import usd
-from gateway_core.db.generations import iso
 from gateway_core.db.session import Session, Store, Work
 from gateway_core.db.top_up import wallet_id
 from gateway_core.ids import Ids, wall_clock
 from plugin_sdk.errors import InvalidRequest
+from plugin_sdk.routes import iso
 from plugin_sdk.services import BookStore
 
 T = TypeVar("T")

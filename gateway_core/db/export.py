@@ -6,10 +6,10 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway_core.db.generations import iso
 from gateway_core.db.session import Row, Session
 from gateway_core.db.url import open_store
 from plugin_sdk.money import NANOS_PER_USD
+from plugin_sdk.routes import iso
 
 PAGE: Final = 2_000
 COLUMNS: Final = (

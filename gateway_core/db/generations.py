@@ -3,7 +3,6 @@
 import json
 import logging
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from tortoise.connection import get_connection
@@ -11,6 +10,7 @@ from typing_extensions import override
 
 from gateway_core.db import models
 from gateway_core.db.outage import Outage
+from plugin_sdk.routes import iso
 from plugin_sdk.services import GenerationStore, KeptAnswer
 
 _BY_NATIVE_ID: Final = {
@@ -109,13 +109,6 @@ def _generation(
         "delivered_at": None if settlement is None else settlement.delivered_at,
         "attempts": [_attempt(attempt) for attempt in attempts],
     }
-
-
-def iso(moment: int) -> str:
-    """Milliseconds since 1970 as the contract writes times: ISO 8601 in UTC."""
-    return (
-        datetime.fromtimestamp(moment / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    )
 
 
 def _attempt(row: models.Attempt) -> dict[str, Any]:

@@ -2,12 +2,11 @@
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any, Final
 
-from plugin_sdk.errors import Forbidden, InvalidJson, InvalidRequest, NotFound, Unauthenticated
+from plugin_sdk.errors import Forbidden, InvalidJson, InvalidRequest, NotFound
 from plugin_sdk.keys import PROVIDER_KEY
-from plugin_sdk.routes import PlatformRequest, PlatformResponse, PlatformRoute
+from plugin_sdk.routes import PlatformRequest, PlatformResponse, PlatformRoute, iso, private
 from plugin_sdk.services import OwnKey, OwnKeyStore, Prices
 
 _PATH: Final = "/provider-keys"
@@ -41,7 +40,7 @@ class ProviderKeysApi:
     async def list(self, request: PlatformRequest) -> PlatformResponse:
         """The team's keys, by provider."""
         found = await self._keys.of(_team(request))
-        return _answer({"ok": True, "provider_keys": [_shown(key) for key in found]})
+        return private({"ok": True, "provider_keys": [_shown(key) for key in found]})
 
     async def set(self, request: PlatformRequest) -> PlatformResponse:
         """Set the key for a provider, in the place of one that the team had."""
@@ -54,11 +53,11 @@ class ProviderKeysApi:
         if not isinstance(key, str) or not PROVIDER_KEY.fullmatch(key):
             raise _invalid("key", "`key` is 8 to 4000 printable characters without a space")
         made = await self._keys.put(team_id, provider, key, always_use=_always_use(body))
-        return _answer({"ok": True, "provider_key": _shown(made)}, 201)
+        return private({"ok": True, "provider_key": _shown(made)}, 201)
 
     async def show(self, request: PlatformRequest) -> PlatformResponse:
         """One key."""
-        return _answer({"ok": True, "provider_key": _shown(await self._found(request, _team(request)))})
+        return private({"ok": True, "provider_key": _shown(await self._found(request, _team(request)))})
 
     async def change(self, request: PlatformRequest) -> PlatformResponse:
         """Say whether the gateway's own key may take over."""
@@ -70,7 +69,7 @@ class ProviderKeysApi:
         changed = await self._keys.change(team_id, key.provider, always_use=_always_use(body))
         if changed is None:
             raise _missing()
-        return _answer({"ok": True, "provider_key": _shown(changed)})
+        return private({"ok": True, "provider_key": _shown(changed)})
 
     async def delete(self, request: PlatformRequest) -> PlatformResponse:
         """Forget it."""
@@ -78,7 +77,7 @@ class ProviderKeysApi:
         key = await self._found(request, team_id)
         if not await self._keys.delete(team_id, key.provider):
             raise _missing()
-        return _answer({"ok": True, "message": f"The key for {key.provider} is deleted."})
+        return private({"ok": True, "message": f"The key for {key.provider} is deleted."})
 
     async def _found(self, request: PlatformRequest, team_id: str) -> OwnKey:
         """The team's key for the provider of the path, which no database is asked for: it can be any text."""
@@ -90,9 +89,7 @@ class ProviderKeysApi:
 
 def _team(request: PlatformRequest, body: dict[str, Any] | None = None) -> str:
     """The caller's team; Forbidden where the request names another."""
-    if request.principal is None:
-        raise Unauthenticated("Send your key.", reason="missing_or_invalid_authorization_header")
-    team_id = request.principal.team_id
+    team_id = request.caller.team_id
     said = [*request.query.get("team_id", ()), *([body["team_id"]] if body and "team_id" in body else ())]
     if any(one != team_id for one in said):
         raise Forbidden("team_id must match authenticated team")
@@ -128,14 +125,9 @@ def _missing() -> NotFound:
 
 
 def _shown(key: OwnKey) -> dict[str, Any]:
-    created = datetime.fromtimestamp(key.created_at / 1000, UTC).isoformat(timespec="milliseconds")
     return {
         "provider": key.provider,
         "hint": key.hint,
         "always_use": key.always_use,
-        "created_at": created.replace("+00:00", "Z"),
+        "created_at": iso(key.created_at),
     }
-
-
-def _answer(body: dict[str, Any], status: int = 200) -> PlatformResponse:
-    return PlatformResponse(status=status, body=body, headers={"cache-control": "no-store"})

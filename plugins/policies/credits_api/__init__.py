@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from plugin_sdk.context import Principal
-from plugin_sdk.errors import Forbidden, InvalidRequest, Unauthenticated
+from plugin_sdk.errors import Forbidden, InvalidRequest
 from plugin_sdk.hooks import hookimpl
 from plugin_sdk.plugin import Plugin, PluginConfig
-from plugin_sdk.routes import PlatformRequest, PlatformResponse, PlatformRoute
+from plugin_sdk.routes import PlatformRequest, PlatformResponse, PlatformRoute, private
 from plugin_sdk.services import Services
 from plugins.policies.credits_api.bodies import Adjustment, Refund, TopUp, kind, number, read, reference
 
@@ -40,7 +40,7 @@ class CreditsApi(Plugin[PluginConfig]):
     async def credits(self, request: PlatformRequest) -> PlatformResponse:
         """What is left of the team's credit, and what went in thirty days."""
         found = await self._books.credits(_team(request), kind(request))
-        return _answer({"ok": True, "credits": found})
+        return private({"ok": True, "credits": found})
 
     async def activity(self, request: PlatformRequest) -> PlatformResponse:
         """The team's requests of some days, the newest first."""
@@ -48,7 +48,7 @@ class CreditsApi(Plugin[PluginConfig]):
         days = number(request.query, "days", 30, 1, 365)
         limit = number(request.query, "limit", 50, 1, 250)
         offset = number(request.query, "offset", 0, 0, 5_000)
-        return _answer(
+        return private(
             {"ok": True, **await self._books.activity(team_id, days=days, limit=limit, offset=offset)}
         )
 
@@ -58,7 +58,7 @@ class CreditsApi(Plugin[PluginConfig]):
         after = number(request.query, "after", 0, 0, (1 << 63) - 1)
         limit = number(request.query, "limit", 50, 1, 250)
         found = await self._books.ledger(team_id, after=after, limit=limit, kind=kind(request))
-        return _answer({"ok": True, **found})
+        return private({"ok": True, **found})
 
     async def top_up(self, request: PlatformRequest) -> PlatformResponse:
         """Add credit that was paid for elsewhere; the first top-up makes the wallet."""
@@ -93,15 +93,9 @@ class CreditsApi(Plugin[PluginConfig]):
         return _booked(caller, found)
 
 
-def _caller(request: PlatformRequest) -> Principal:
-    if request.principal is None:
-        raise Unauthenticated("Send your key.", reason="missing_or_invalid_authorization_header")
-    return request.principal
-
-
 def _operator(request: PlatformRequest) -> Principal:
     """The caller, who may move credit; a team's own management key may not."""
-    caller = _caller(request)
+    caller = request.caller
     if not caller.operator:
         raise Forbidden(
             "Credit is moved by an operator's key: `gateway keys create --operator` makes one.",
@@ -112,7 +106,7 @@ def _operator(request: PlatformRequest) -> Principal:
 
 def _team(request: PlatformRequest) -> str:
     """The caller's team, or the one that an operator names."""
-    caller = _caller(request)
+    caller = request.caller
     wanted = (request.query.get("team_id") or [caller.team_id])[0]
     if wanted != caller.team_id and not caller.operator:
         raise Forbidden("team_id must match authenticated team")
@@ -135,8 +129,4 @@ def _booked(caller: Principal, found: Mapping[str, Any]) -> PlatformResponse:
     if found["booked"]:
         fields = {"transaction": found.get("transaction"), "kind": found.get("kind"), "kid": caller.kid}
         _log.info("credit was moved", extra={"event": "credit was moved", "fields": fields})
-    return _answer({"ok": True, "transaction": found}, 201 if found["booked"] else 200)
-
-
-def _answer(body: dict[str, Any], status: int = 200) -> PlatformResponse:
-    return PlatformResponse(status=status, body=body, headers={"cache-control": "no-store"})
+    return private({"ok": True, "transaction": found}, 201 if found["booked"] else 200)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from plugin_sdk.errors import NotFound, Unauthenticated
+from plugin_sdk.errors import NotFound
 from plugin_sdk.hooks import hookimpl
 from plugin_sdk.plugin import Plugin, PluginConfig
 from plugin_sdk.routes import PlatformRequest, PlatformResponse, PlatformRoute
@@ -27,15 +27,14 @@ class Generations(Plugin[PluginConfig]):
 
     async def show(self, request: PlatformRequest) -> PlatformResponse:
         """The record (contract 4.4); a 404 for an unknown id and for another team's alike."""
-        if request.principal is None:
-            raise Unauthenticated("Send your key.", reason="missing_or_invalid_authorization_header")
+        team_id = request.caller.team_id
         wanted = (request.query.get("id") or [""])[0]
         if not wanted:
             message = "Say which generation: /v1/generations?id=G-..."
             return PlatformResponse(status=400, body={"ok": False, "error": "missing_id", "message": message})
         record = None
         if len(wanted) <= _LONGEST_ID:
-            record = await self._generations.get(request.principal.team_id, wanted)
+            record = await self._generations.get(team_id, wanted)
         if record is None:
             raise NotFound(f"No generation of your team has the id {wanted[:_LONGEST_ID]}.")
         return PlatformResponse(body=record)

@@ -5,14 +5,14 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from plugin_sdk.context import LEDGER_WRITE, Principal
+from plugin_sdk.context import LEDGER_WRITE
 from plugin_sdk.errors import Forbidden, NotFound, Unauthenticated
 from plugin_sdk.hooks import hookimpl
 from plugin_sdk.limits import WINDOWS, Limits, Standing
 from plugin_sdk.plugin import Plugin, PluginConfig
-from plugin_sdk.routes import PlatformRequest, PlatformResponse, PlatformRoute
+from plugin_sdk.routes import PlatformRequest, PlatformResponse, PlatformRoute, iso, private
 from plugin_sdk.services import ManagedKey, Services
-from plugins.policies.keys_api.bodies import NewKey, iso, page, read_change, read_new
+from plugins.policies.keys_api.bodies import NewKey, page, read_change, read_new
 
 _ALIASES = ("/management/keys", "/keys")
 
@@ -63,7 +63,7 @@ class KeysApi(Plugin[KeysApiConfig]):
         limit, offset = page(request.query)
         total, found = await self._keys.list(team_id, limit=limit, offset=offset)
         keys = [_listed(key) for key in found]
-        return _answer({"ok": True, "limit": limit, "offset": offset, "total": total, "keys": keys})
+        return private({"ok": True, "limit": limit, "offset": offset, "total": total, "keys": keys})
 
     async def create(self, request: PlatformRequest) -> PlatformResponse:
         """A new key; its text is in this answer and nowhere else."""
@@ -71,15 +71,15 @@ class KeysApi(Plugin[KeysApiConfig]):
         team_id = _team(request, None if new.team_id is None else [new.team_id])
         if not self._pepper:
             word = "server_misconfig_missing_pepper"
-            return _answer({"ok": False, "error": word, "message": "The gateway has no KEY_PEPPER."}, 503)
+            return private({"ok": False, "error": word, "message": "The gateway has no KEY_PEPPER."}, 503)
         text, made = await self._keys.create(team_id, new.mode, new.values)
         shown = {**_listed(made), **_limits(made.limits), "kid": made.kid, "key": text}
-        return _answer({"ok": True, "key": shown}, 201)
+        return private({"ok": True, "key": shown}, 201)
 
     async def show(self, request: PlatformRequest) -> PlatformResponse:
         """One key, and how far its limits are used."""
         team_id = _team(request, request.query.get("team_id"))
-        return _answer({"ok": True, "key": await self._shown(await self._found(request, team_id))})
+        return private({"ok": True, "key": await self._shown(await self._found(request, team_id))})
 
     async def change(self, request: PlatformRequest) -> PlatformResponse:
         """Set its name, status, block, scopes, expiry or limits."""
@@ -87,7 +87,7 @@ class KeysApi(Plugin[KeysApiConfig]):
         team_id = _team(request, None if team is None else [team])
         if await self._keys.change(team_id, request.parameters["id"], values) is None:
             raise _missing()
-        return _answer({"ok": True, "message": "Key updated successfully"})
+        return private({"ok": True, "message": "Key updated successfully"})
 
     async def delete(self, request: PlatformRequest) -> PlatformResponse:
         """Revoke it, and show it no more; the records of what it did stay."""
@@ -95,11 +95,11 @@ class KeysApi(Plugin[KeysApiConfig]):
         found = await self._keys.revoke(team_id, request.parameters["id"])
         if found is None:
             raise _missing()
-        return _answer({"ok": True, "message": f'Key "{found.name}" deleted successfully'})
+        return private({"ok": True, "message": f'Key "{found.name}" deleted successfully'})
 
     async def own(self, request: PlatformRequest) -> PlatformResponse:
         """The key that asks; a management key may ask for one of its team by `id`."""
-        caller = _caller(request)
+        caller = request.caller
         if wanted := (request.query.get("id") or [""])[0]:
             if caller.mode != "management":
                 raise Unauthenticated("This needs a management key.", reason="management_key_required")
@@ -108,14 +108,14 @@ class KeysApi(Plugin[KeysApiConfig]):
             found = await self._keys.get(caller.team_id, caller.kid)
             if found is None:  # a management key: there is no more to say of it
                 about = {"team_id": caller.team_id, "prefix": caller.kid[:6], "mode": caller.mode}
-                return _answer({"data": about})
+                return private({"data": about})
         if found is None:
             raise _missing()
-        return _answer({"data": await self._shown(found)})
+        return private({"data": await self._shown(found)})
 
     def _grantable(self, request: PlatformRequest) -> Set[str]:
         """The scopes that the caller may give: never more than it has, or the operator allows."""
-        return (_caller(request).scopes | {*self.config.scopes}) - {LEDGER_WRITE}
+        return (request.caller.scopes | {*self.config.scopes}) - {LEDGER_WRITE}
 
     async def _found(self, request: PlatformRequest, team_id: str) -> ManagedKey:
         found = await self._keys.get(team_id, request.parameters["id"])
@@ -134,30 +134,28 @@ class KeysApi(Plugin[KeysApiConfig]):
             "scopes": key.scopes,
             "created_by": key.created_by,
             "created_at": iso(key.created_at),
-            "last_used_at": iso(key.last_used_at),
+            "last_used_at": _time(key.last_used_at),
             "soft_blocked": key.soft_blocked,
             "kid": key.kid,
             "mode": key.mode,
             "disabled": key.status != "active",
-            "updated_at": iso(key.updated_at),
-            "expires_at": iso(key.expires_at),
+            "updated_at": _time(key.updated_at),
+            "expires_at": _time(key.expires_at),
             **_limits(key.limits),
             "usage": [_standing(one) for one in standings],
         }
 
 
-def _caller(request: PlatformRequest) -> Principal:
-    if request.principal is None:
-        raise Unauthenticated("Send your key.", reason="missing_or_invalid_authorization_header")
-    return request.principal
-
-
 def _team(request: PlatformRequest, said: Sequence[str] | None) -> str:
     """The caller's team; Forbidden where the request names another."""
-    team_id = _caller(request).team_id
+    team_id = request.caller.team_id
     if said and said[0] != team_id:
         raise Forbidden("team_id must match authenticated team")
     return team_id
+
+
+def _time(moment: int | None) -> str | None:
+    return None if moment is None else iso(moment)
 
 
 def _missing() -> NotFound:
@@ -172,7 +170,7 @@ def _listed(key: ManagedKey) -> dict[str, Any]:
         "status": key.status,
         "scopes": key.scopes,
         "created_at": iso(key.created_at),
-        "last_used_at": iso(key.last_used_at),
+        "last_used_at": _time(key.last_used_at),
         "mode": key.mode,
         "soft_blocked": key.soft_blocked,
     }
@@ -195,7 +193,3 @@ def _standing(one: Standing) -> dict[str, Any]:
         "limit": one.limit,
         "reset_at": iso(one.reset_at),
     }
-
-
-def _answer(body: dict[str, Any], status: int = 200) -> PlatformResponse:
-    return PlatformResponse(status=status, body=body, headers={"cache-control": "no-store"})

@@ -56,14 +56,6 @@ def page(query: Mapping[str, list[str]]) -> tuple[int, int]:
     return _number(query, "limit", LIMIT, 1, MOST), _number(query, "offset", 0, 0, FURTHEST)
 
 
-def iso(moment: int | None) -> str | None:
-    """ISO 8601 in UTC, as every time of the contract."""
-    if moment is None:
-        return None
-    found = datetime.fromtimestamp(moment / 1000, UTC)
-    return found.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def _object(body: bytes, known: frozenset[str]) -> dict[str, Any]:
     try:
         found = json.loads(body)

@@ -12,8 +12,9 @@ from plugin_sdk.hooks import hookimpl
 from plugin_sdk.limits import Standing
 from plugin_sdk.money import Cap, Charge, Usage
 from plugin_sdk.plugin import Plugin, PluginConfig
+from plugin_sdk.routes import iso
 from plugin_sdk.services import Services
-from plugins.policies.limits.alerts import Alerts, iso
+from plugins.policies.limits.alerts import Alerts
 
 _REMEMBERED: Final = 10_000  # keys
 _SOON: Final = 1  # seconds after which to ask again where only requests that still run are in the way

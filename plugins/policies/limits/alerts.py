@@ -2,12 +2,12 @@
 
 import asyncio
 import logging
-from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 
 from plugin_sdk.limits import Alert
+from plugin_sdk.routes import iso
 
 _log = logging.getLogger("gateway.limits")
 
@@ -45,9 +45,3 @@ def shown(alert: Alert) -> dict[str, Any]:
         "reset_at": iso(one.reset_at),
         "attempt": alert.attempt,
     }
-
-
-def iso(moment: int) -> str:
-    """ISO 8601 in UTC, as every time of the contract."""
-    found = datetime.fromtimestamp(moment / 1000, UTC)
-    return found.isoformat(timespec="milliseconds").replace("+00:00", "Z")

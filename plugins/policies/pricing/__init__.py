@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from plugin_sdk.context import Endpoint, Principal
-from plugin_sdk.errors import InvalidRequest, NotFound, Unauthenticated
+from plugin_sdk.errors import InvalidRequest, NotFound
 from plugin_sdk.hooks import hookimpl
 from plugin_sdk.plugin import Plugin, PluginConfig
 from plugin_sdk.price_rules import Terms
-from plugin_sdk.routes import PlatformRequest, PlatformResponse, PlatformRoute
+from plugin_sdk.routes import PlatformRequest, PlatformResponse, PlatformRoute, private
 from plugin_sdk.services import Services
 from plugins.policies.pricing.asked import check_meters, page, read, word
 from plugins.policies.pricing.rules import as_paid, written
@@ -36,7 +36,7 @@ class Pricing(Plugin[PluginConfig]):
 
         A model goes by whatever name a request may call it: its id or an alias.
         """
-        principal = _caller(request)
+        principal = request.caller
         limit, offset = page(request.query)
         provider, said = word(request.query, "provider"), word(request.query, "endpoint")
         operation = None if said is None else self._operation(said)
@@ -47,11 +47,11 @@ class Pricing(Plugin[PluginConfig]):
         ]
         shown = [await self._listed(principal, one) for one in found[offset : offset + limit]]
         body = {"ok": True, "limit": limit, "offset": offset, "total": len(found), "models": shown}
-        return PlatformResponse(body=body, headers={"cache-control": "no-store"})
+        return private(body)
 
     async def calculate(self, request: PlatformRequest) -> PlatformResponse:
         """What a usage costs: the charge that a request with this usage would have."""
-        principal = _caller(request)
+        principal = request.caller
         asked = read(request.body)
         operation = self._prices.operation(asked.endpoint)
         if operation is None:
@@ -73,7 +73,7 @@ class Pricing(Plugin[PluginConfig]):
             "pricing": quote.pricing,
             "unpriced": list(quote.charge.unpriced),
         }
-        return PlatformResponse(body=body, headers={"cache-control": "no-store"})
+        return private(body)
 
     def _operation(self, said: str) -> str:
         found = self._prices.operation(said)
@@ -92,12 +92,6 @@ class Pricing(Plugin[PluginConfig]):
             "currency": "USD",
             "rules": [written(rule) for rule in paid],
         }
-
-
-def _caller(request: PlatformRequest) -> Principal:
-    if request.principal is None:
-        raise Unauthenticated("Send your key.", reason="missing_or_invalid_authorization_header")
-    return request.principal
 
 
 def _at(found: Sequence[Endpoint], provider: str | None) -> Endpoint:

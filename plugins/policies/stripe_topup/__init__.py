@@ -12,7 +12,7 @@ import msgspec
 from plugin_sdk.errors import InvalidJson, InvalidRequest, PayloadTooLarge, Unauthenticated
 from plugin_sdk.hooks import hookimpl
 from plugin_sdk.plugin import Plugin
-from plugin_sdk.routes import PlatformRequest, PlatformResponse, PlatformRoute
+from plugin_sdk.routes import PlatformRequest, PlatformResponse, PlatformRoute, private
 from plugin_sdk.services import Services
 from plugins.policies.stripe_topup.account import Account
 from plugins.policies.stripe_topup.automatic import AutomaticTopUps
@@ -129,7 +129,7 @@ class StripeTopUp(Plugin[StripeTopUpConfig]):
             "fee_nanos": fee,
             "credit_nanos": cents * NANOS_PER_CENT - fee,
         }
-        return _answer({"ok": True, "checkout": shown}, 201)
+        return private({"ok": True, "checkout": shown}, 201)
 
     async def webhook(self, request: PlatformRequest) -> PlatformResponse:
         """Something happened at Stripe; anything but a 2xx has it told again later.
@@ -152,7 +152,7 @@ class StripeTopUp(Plugin[StripeTopUpConfig]):
             duplicate = await self._payments.told(source=self.name, event=event.id)
             if not duplicate and await self._bookings.settle(intent_id):
                 await self._payments.done(source=self.name, event=event.id)
-        return _answer({"ok": True, "received": True, "duplicate": duplicate})
+        return private({"ok": True, "received": True, "duplicate": duplicate})
 
     def _cents(self, wish: _Wish) -> int:
         text = str(wish.usd)
@@ -180,7 +180,3 @@ def _intent_of(subject: _Subject) -> str | None:
     """The payment that an event is about, whatever kind of object tells of it."""
     found = subject.id if subject.object == "payment_intent" else subject.payment_intent
     return found if isinstance(found, str) and _INTENT.fullmatch(found) else None
-
-
-def _answer(body: dict[str, Any], status: int = 200) -> PlatformResponse:
-    return PlatformResponse(status=status, body=body, headers={"cache-control": "no-store"})

@@ -6,7 +6,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from plugin_sdk.errors import GatewayError, InvalidRequest, NotFound, Unauthenticated, UpstreamError
+from plugin_sdk.errors import GatewayError, InvalidRequest, NotFound, UpstreamError
 from plugin_sdk.routes import PlatformRequest, PlatformResponse, PlatformRoute
 from plugin_sdk.services import KeptAnswer, Services
 from plugin_sdk.splices import NATIVE_ID
@@ -57,9 +57,7 @@ class _Kept:
 
     async def _asked(self, request: PlatformRequest, method: str, behind: str) -> PlatformResponse:
         services = self._services()
-        if request.principal is None:
-            raise Unauthenticated("Send your key.", reason="missing_or_invalid_authorization_header")
-        team = request.principal.team_id
+        team = request.caller.team_id
         wanted = request.parameters["id"]
         kept = await services.generations.kept(team, wanted) if len(wanted) <= _LONGEST_ID else None
         if kept is None:
