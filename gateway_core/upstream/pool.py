@@ -130,7 +130,10 @@ class Pool:
         if connection is None:
             self._opening -= 1  # the place that was kept for us
             return await self._fresh()
-        return connection if connection.usable else await self._fresh()
+        if connection.usable:
+            return connection
+        connection.drop()
+        return await self._fresh()
 
     def _hand_on(self, waiter: asyncio.Future[Connection | None]) -> None:
         """A waiter left in the moment in which it was served: the next one is."""
@@ -142,6 +145,8 @@ class Pool:
             self._room()
         elif connection.usable:
             self.put(connection)
+        else:
+            connection.drop()
 
     def _room(self) -> None:
         while self._waiting and self.size < self._limits.connections:

@@ -78,6 +78,26 @@ async def test_a_connection_is_used_only_as_long_as_the_peer_says_that_it_keeps_
         assert peer.connections == connections
 
 
+async def test_a_connection_that_may_not_be_used_again_is_closed_before_a_fresh_one_takes_its_place() -> None:
+    closed: list[int] = []
+
+    async def script(line: Line) -> None:
+        await line.request()
+        await line.write(b"HTTP/1.1 200 OK\r\nkeep-alive: timeout=0\r\ncontent-length: 2\r\n\r\nok")
+        await line.gone()
+        closed.append(line.number)
+
+    async with serving(script) as peer:
+        upstream = Upstream(limits=Limits(connections=1))
+        try:
+            assert await asyncio.gather(*(fetch(upstream, peer.url()) for _ in range(3))) == [b"ok"] * 3
+            async with asyncio.timeout(10):
+                while len(closed) < 2:
+                    await asyncio.sleep(0.01)
+        finally:
+            await upstream.close()
+
+
 async def test_bytes_on_an_idle_connection_are_nobodys_answer(upstream: Upstream) -> None:
     answered, closed = asyncio.Event(), asyncio.Event()
 
