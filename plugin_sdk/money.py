@@ -132,12 +132,16 @@ class PriceCard(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     def times(self, factor: Callable[[str], Decimal], card_id: str) -> "PriceCard":
         """Each price so many times its own, by the meter of the line that it makes.
 
-        A meter that is priced as another gets prices of its own: its factor may be its own, too.
+        A meter that is priced as another, always or while its own rules are out of force, gets prices of its
+        own: its factor may be its own, too.
         """
         found = []
         for meter in {*self.by_meter, *ROLL_UP}:
-            rules = next((rules for at in priced_as(meter) if (rules := self.by_meter.get(at))), ())
-            found += [scaled(price, meter, factor(meter)) for price in rules]
+            for at in priced_as(meter):
+                rules = self.by_meter.get(at, ())
+                found += [scaled(price, meter, factor(meter)) for price in rules]
+                if any(price.since is None and price.until is None for price in rules):
+                    break
         return PriceCard(id=card_id, prices=tuple(found), free=self.free)
 
     @cached_property

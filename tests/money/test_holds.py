@@ -4,6 +4,7 @@ from decimal import Decimal
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gateway_core.pipeline.pricing import by_card, payable_output, worst_case
 from plugin_sdk.money import NANOS_PER_USD, Nanos, Price, PriceCard
@@ -48,6 +49,7 @@ RULES = st.builds(
 )
 CARDS = st.lists(RULES, min_size=1, max_size=12).map(lambda found: PriceCard(id="pc", prices=tuple(found)))
 COUNTS = st.integers(0, 200)
+FACTORS = (Decimal(0), Decimal("0.5"), Decimal("1.07"), Decimal(3))
 
 
 def rule(usd: str, **more: object) -> Price:
@@ -85,6 +87,38 @@ def test_no_usage_within_what_was_held_for_costs_more_than_the_hold(
     payable = payable_output(one, view, Nanos(hold), at)
     if payable is not None and out <= payable and hold >= worst_case(one, into, 0, asked, at):
         assert total <= hold
+
+
+@given(
+    card=CARDS,
+    usage=st.dictionaries(st.sampled_from((*INPUT, *OUTPUT)), COUNTS),
+    factors=st.dictionaries(st.sampled_from((*INPUT, *OUTPUT)), st.sampled_from(FACTORS)),
+    other=st.sampled_from(FACTORS),
+    asked=PLANS,
+    at=MOMENTS,
+)
+def test_no_usage_costs_more_than_was_held_for_it_where_a_policy_marks_its_meters_up(
+    card: PriceCard, usage: dict[str, int], factors: dict[str, Decimal], other: Decimal, asked: str, at: int
+) -> None:
+    def factor(meter: str) -> Decimal:
+        return factors.get(meter, other)
+
+    one = replace(endpoint("acme", card=card), bound=card.times(factor, "bound"))
+    into = sum(quantity for meter, quantity in usage.items() if meter in INPUT)
+    out = sum(quantity for meter, quantity in usage.items() if meter in OUTPUT)
+    lines = by_card(usage, card, Terms(plan=asked, at=at)).lines
+    total = sum(line.times(factor(line.meter)).nanos for line in lines)
+    assert total <= worst_case(one, into, out, asked, at) <= worst_case(one, into, out, asked)
+
+
+def test_a_meter_that_is_priced_as_another_for_a_while_is_held_for_at_its_own_factor() -> None:
+    meters = ("cached_read_text_tokens", "input_text_tokens")
+    cached = Price(meter=meters[0], usd=Decimal("0.1"), since=100)
+    card = PriceCard(id="pc", prices=(cached, Price(meter=meters[1], usd=Decimal(1))))
+    bound = card.times(lambda meter: Decimal(3 if meter == meters[0] else 1), "bound")
+    (line,) = by_card({meters[0]: 1}, card, Terms(at=99)).lines
+    assert (line.meter, line.times(Decimal(3)).nanos) == (meters[0], 3 * NANOS_PER_USD)
+    assert bound.dearest(at=99)[0] == 3 * NANOS_PER_USD * 1_000_000
 
 
 def test_a_plan_and_standard_that_are_both_not_in_force_are_held_for_at_the_plan_that_stands_in() -> None:
