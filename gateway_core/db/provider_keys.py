@@ -58,7 +58,9 @@ class ProviderKeys(OwnKeyStore):
     @override
     async def put(self, team_id: str, provider: str, key: str, *, always_use: bool) -> OwnKey:
         if not self._pepper:
-            raise Unavailable("There is no KEY_PEPPER to seal the key with.", reason="missing_pepper")
+            raise Unavailable(
+                "There is no KEY_PEPPER to seal the key with.", reason="server_misconfig_missing_pepper"
+            )
         place = _place(team_id, provider)
         made = ProviderKey(
             id=place,

@@ -6,7 +6,7 @@ from gateway_core.host.snapshot import Snapshot
 from gateway_core.pipeline.pricing import quoted, shown
 from gateway_core.pipeline.stages import not_offered, routed
 from plugin_sdk.context import Endpoint, Principal, RequestContext
-from plugin_sdk.errors import GatewayError, InvalidRequest
+from plugin_sdk.errors import GatewayError, InvalidRequest, Unavailable
 from plugin_sdk.modality import Operation
 from plugin_sdk.money import Usage
 from plugin_sdk.price_rules import Terms
@@ -45,6 +45,8 @@ class Prices:
         """As a request would try it first: routing may give it a key of the team's own."""
         try:
             return (await routed(self._snapshot, self._context(principal, endpoint, terms), (endpoint,)))[0]
+        except Unavailable:  # the team's keys cannot be looked up: any price could be the wrong one
+            raise
         except GatewayError:  # a request would be refused; what it would cost can be said all the same
             return endpoint
 

@@ -48,6 +48,19 @@ async def test_a_calculation_is_to_the_nano_what_the_request_was_charged_with_it
     assert charged["total_nanos"] == COST * 11 // 10
 
 
+async def test_whose_keys_cannot_be_looked_up_is_told_no_price_that_could_be_another(
+    upstream: Upstream, tmp_path: Path
+) -> None:
+    usage = {"input_text_tokens": 1_000}
+    async with driver(tmp_path, {**plugins(upstream), "byok": {}}) as gateway:
+        gateway.rows("ALTER TABLE provider_keys RENAME TO away")
+        asked = {"model": "m", "endpoint": "chat/completions", "usage": usage}
+        status, found = await posted(gateway, asked)
+        assert (status, found["ok"], "pricing" in found) == (503, False, False)
+        gateway.rows("ALTER TABLE away RENAME TO provider_keys")
+        assert (await posted(gateway, asked))[0] == 200
+
+
 async def test_the_price_list_has_the_markup_of_the_team_in_it(upstream: Upstream, tmp_path: Path) -> None:
     async with driver(tmp_path, {**plugins(upstream), **MARKUP}) as gateway:
         status, found = await got(gateway, "/v1/pricing/models?provider=one")
