@@ -6,6 +6,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -191,13 +192,11 @@ async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     writer.close()
 
 
-@pytest.mark.slow
-async def test_while_postgresql_is_away_nothing_is_given_and_nothing_is_lost(
-    template: Callable[[str], Template], upstream: Upstream, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    folder = tmp_path_factory.mktemp("outage")
-    script = load.play(upstream, "outage", events=3, pace=0)
-    direct = await asyncio.to_thread(lambda: template("postgres").copy(folder))
+@contextlib.asynccontextmanager
+async def _behind_a_line(
+    folder: Path, direct: Database, upstream: Upstream
+) -> AsyncIterator[tuple[Gateway, Line]]:
+    """A gateway that reaches its PostgreSQL by a line; whole again when the gateway stops."""
     line = Line()
     async with line.laid() as port:
         host = POSTGRES.rpartition("@")[2]
@@ -205,21 +204,31 @@ async def test_while_postgresql_is_away_nothing_is_given_and_nothing_is_lost(
         process = running(folder, through, load.plugins(upstream))
         gateway = await asyncio.to_thread(process.__enter__)
         try:
-            async with gateway.client() as client:
-                assert (await client.chat(load.body(script, "before", stream=False))).status == 200
-                line.cut()
-                bodies = [load.body(script, f"away-{number}", stream=number % 2 == 0) for number in range(6)]
-                away = await asyncio.gather(*(client.chat(body) for body in bodies))
-                assert (await client.get("/v1/health")).status == 200
-                line.mend()
-
-                async def served() -> bool:
-                    return (await client.chat(load.body(script, "after", stream=False))).status == 200
-
-                await until(served, "the gateway serves again")
+            yield gateway, line
         finally:
             line.mend()
             await asyncio.to_thread(process.__exit__, None, None, None)
+
+
+@pytest.mark.slow
+async def test_while_postgresql_is_away_nothing_is_given_and_nothing_is_lost(
+    template: Callable[[str], Template], upstream: Upstream, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("outage")
+    script = load.play(upstream, "outage", events=3, pace=0)
+    direct = await asyncio.to_thread(lambda: template("postgres").copy(folder))
+    async with _behind_a_line(folder, direct, upstream) as (gateway, line), gateway.client() as client:
+        assert (await client.chat(load.body(script, "before", stream=False))).status == 200
+        line.cut()
+        bodies = [load.body(script, f"away-{number}", stream=number % 2 == 0) for number in range(6)]
+        away = await asyncio.gather(*(client.chat(body) for body in bodies))
+        assert (await client.get("/v1/health")).status == 200
+        line.mend()
+
+        async def served() -> bool:
+            return (await client.chat(load.body(script, "after", stream=False))).status == 200
+
+        await until(served, "the gateway serves again")
     found = await books(direct)
     assert list(found.problems()) == []
     # Whole answers are errors; streams that had begun end in an error event. Who is charged got it all.
@@ -238,36 +247,30 @@ async def test_postgresql_that_is_away_is_a_503_to_ask_again_and_one_line_for_ea
     folder = tmp_path_factory.mktemp("silence")
     script = load.play(upstream, "silence", events=3, pace=0)
     direct = await asyncio.to_thread(lambda: template("postgres").copy(folder))
-    line = Line()
-    async with line.laid() as port:
-        host = POSTGRES.rpartition("@")[2]
-        through = Database(direct.url.replace(host, f"127.0.0.1:{port}"), direct.keys)
-        process = running(folder, through, load.plugins(upstream))
-        gateway = await asyncio.to_thread(process.__enter__)
-        try:
-            async with gateway.client() as known, gateway.client(gateway.poor_key) as unknown:
-                assert (await known.chat(load.body(script, "before", stream=False))).status == 200
-                line.cut()
-                for number in range(3):
-                    answer = await unknown.chat(load.body(script, f"away-{number}", stream=False))
-                    assert (answer.status, answer.headers["retry-after"]) == (503, "1")
-                    assert "db_error" in answer.body.decode()
-                    shown = await unknown.get("/v1/generations?id=any")
-                    assert (shown.status, shown.headers["retry-after"]) == (503, "1")
-                keyed = {"idempotency-key": "once"}
-                answer = await known.chat(load.body(script, "keyed", stream=False), **keyed)
-                assert (answer.status, answer.headers["retry-after"]) == (503, "1")
-                line.mend()
+    async with (
+        _behind_a_line(folder, direct, upstream) as (gateway, line),
+        gateway.client() as known,
+        gateway.client(gateway.poor_key) as unknown,
+    ):
+        assert (await known.chat(load.body(script, "before", stream=False))).status == 200
+        line.cut()
+        for number in range(3):
+            answer = await unknown.chat(load.body(script, f"away-{number}", stream=False))
+            assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+            assert "db_error" in answer.body.decode()
+            shown = await unknown.get("/v1/generations?id=any")
+            assert (shown.status, shown.headers["retry-after"]) == (503, "1")
+        keyed = {"idempotency-key": "once"}
+        answer = await known.chat(load.body(script, "keyed", stream=False), **keyed)
+        assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+        line.mend()
 
-                async def over() -> bool:
-                    log = gateway.log_text(1 << 20)
-                    return all(f"over: {what}" in log for what in (LEASES, KEYS))
+        async def over() -> bool:
+            log = gateway.log_text(1 << 20)
+            return all(f"over: {what}" in log for what in (LEASES, KEYS))
 
-                await unknown.chat(load.body(script, "after", stream=False))
-                await until(over, "the log says that it is over")
-        finally:
-            line.mend()
-            await asyncio.to_thread(process.__exit__, None, None, None)
+        await unknown.chat(load.body(script, "after", stream=False))
+        await until(over, "the log says that it is over")
     log = gateway.log_text(1 << 20)
     for what in (LEASES, KEYS):
         told = [one for one in log.splitlines() if what in one]
