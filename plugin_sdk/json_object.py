@@ -78,7 +78,8 @@ class JsonObject:
         if name not in values:
             return None
         if name == next(iter(values)):
-            return _size(name) + 1, _size(name) + 1 + len(values[name])
+            start = _size(name) + 1
+            return start, start + len(values[name])
         end = len(self.body) - 1
         for found in reversed(values):  # what is looked for is most often the first or one of the last
             start = end - len(values[found])

@@ -240,7 +240,7 @@ class Charge(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     @cached_property
     def total(self) -> Nanos:
         """The amount to take from the wallet: the sum of the lines."""
-        return Nanos(sum(line.nanos for line in self.lines))
+        return Nanos(sum([line.nanos for line in self.lines]))
 
 
 class Hold(msgspec.Struct, frozen=True, kw_only=True):
