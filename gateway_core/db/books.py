@@ -1,27 +1,24 @@
 """The books as management routes and commands use them: corrections, credit, activity, a wallet's ledger."""
 
-import asyncio
 import json
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from typing_extensions import override
 
 from gateway_core.db.corrections import PAYMENT, RERATE, Asked, Correction, adjust, refund
+from gateway_core.db.desk import Desk
 from gateway_core.db.export import usd
-from gateway_core.db.session import Session, Store, Work
+from gateway_core.db.session import Session, Store
 from gateway_core.db.top_up import wallet_id
 from gateway_core.ids import Ids, wall_clock
 from plugin_sdk.errors import InvalidRequest
 from plugin_sdk.routes import iso
 from plugin_sdk.services import BookStore
 
-T = TypeVar("T")
 DAY: Final = 86_400_000
 CENT: Final = 10_000_000
-TRIES: Final = 5  # a database that is locked for a moment; nothing was booked then
-_PAUSE: Final = 0.2
 _TIME_DIGITS: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _USED: Final = (
     "SELECT -COALESCE(SUM(e.amount), 0), COUNT(*) FROM ledger_transactions t"
@@ -50,7 +47,7 @@ class Books(BookStore):
     """Over a raw store, which is opened at the first use."""
 
     def __init__(self, store: Callable[[], Store]) -> None:
-        self._store = store
+        self._desk = Desk(store)
         self._ids = Ids()
 
     @override
@@ -70,9 +67,7 @@ class Books(BookStore):
             nanos=nanos,
             generation_id=generation_id,
         )
-        return shown(
-            await persistent(self._store(), partial(refund, generation_id, asked, team_id, wall_clock()))
-        )
+        return shown(await self._desk.write(partial(refund, generation_id, asked, team_id, wall_clock())))
 
     @override
     async def adjust(
@@ -92,7 +87,7 @@ class Books(BookStore):
             account="adjustment",
         )
         work = partial(adjust, wallet_id(team_id, kind), asked, wall_clock())
-        return shown(await persistent(self._store(), work))
+        return shown(await self._desk.write(work))
 
     @override
     async def credits(self, team_id: str, kind: str = "live") -> Mapping[str, Any]:
@@ -110,7 +105,7 @@ class Books(BookStore):
                 "available_nanos": balance - leased - held,
             }
 
-        return await self._store().read(work)
+        return await self._desk.read(work)
 
     @override
     async def activity(self, team_id: str, *, days: int, limit: int, offset: int) -> Mapping[str, Any]:
@@ -141,7 +136,7 @@ class Books(BookStore):
                 ],
             }
 
-        return await self._store().read(work)
+        return await self._desk.read(work)
 
     @override
     async def ledger(self, team_id: str, *, after: int, limit: int, kind: str = "live") -> Mapping[str, Any]:
@@ -177,19 +172,7 @@ class Books(BookStore):
                 ],
             }
 
-        return await self._store().read(work)
-
-
-async def persistent(store: Store, work: Work[T]) -> T:
-    """Book something, again where the database was at fault: its reference keeps it from being two."""
-    for left in reversed(range(TRIES)):
-        try:
-            return await store.write(work)
-        except Exception as error:
-            if not left or not store.transient(error):
-                raise
-        await asyncio.sleep(_PAUSE)
-    raise RuntimeError("unreachable")
+        return await self._desk.read(work)
 
 
 def shown(found: Correction) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The keys of a team, for its own managers: real keys, made and changed as the command line does."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ from typing_extensions import override
 
 from gateway_core.db import models
 from gateway_core.db.limits.setting import limit_key, limits_in
+from gateway_core.db.outage import Outage
 from gateway_core.db.stores import Keys
 from gateway_core.ids import wall_clock
 from plugin_sdk import keys as form
@@ -19,6 +21,7 @@ from plugin_sdk.errors import Internal
 from plugin_sdk.services import KeyChange, ManagedKey
 
 _ORDINARY: Final = ("live", "test")
+_log = logging.getLogger("gateway.db")
 
 
 class KeyAdmin(services.KeyAdmin):
@@ -28,6 +31,7 @@ class KeyAdmin(services.KeyAdmin):
         self._keys = keys
         self._pepper = pepper
         self._prefix = prefix
+        self._outage = Outage(_log, "keys cannot be managed, the database does not answer")
 
     @override
     async def create(self, team_id: str, mode: KeyMode, values: KeyChange) -> tuple[str, ManagedKey]:
@@ -35,10 +39,11 @@ class KeyAdmin(services.KeyAdmin):
             raise Internal("The gateway has no KEY_PEPPER.", reason="server_misconfig_missing_pepper")
         text, parts = form.mint(mode, self._prefix)
         name = values.name if isinstance(values.name, str) else ""
-        made = await self._keys.create(
-            team_id, mode, name, parts.kid, form.hashed(parts.secret, self._pepper), **_columns(values),
-            **values.limits,
-        )  # fmt: skip
+        with self._outage.answering():
+            made = await self._keys.create(
+                team_id, mode, name, parts.kid, form.hashed(parts.secret, self._pepper), **_columns(values),
+                **values.limits,
+            )  # fmt: skip
         found = await self.get(team_id, made.id)
         if found is None:
             raise RuntimeError("the key that was made is not there")
@@ -47,16 +52,22 @@ class KeyAdmin(services.KeyAdmin):
     @override
     async def list(self, team_id: str, *, limit: int, offset: int) -> tuple[int, Sequence[ManagedKey]]:
         mine = self._mine(team_id)
-        found = await mine.order_by("-created_at", "-id").offset(offset).limit(limit)
-        return await mine.count(), [_managed(row) for row in found]
+        with self._outage.answering():
+            found = await mine.order_by("-created_at", "-id").offset(offset).limit(limit)
+            return await mine.count(), [_managed(row) for row in found]
 
     @override
     async def get(self, team_id: str, key_id: str) -> ManagedKey | None:
-        row = await self._mine(team_id).get_or_none(Q(id=key_id) | Q(kid=key_id))
+        with self._outage.answering():
+            row = await self._mine(team_id).get_or_none(Q(id=key_id) | Q(kid=key_id))
         return None if row is None else _managed(row)
 
     @override
     async def change(self, team_id: str, key_id: str, values: KeyChange) -> ManagedKey | None:
+        with self._outage.answering():
+            return await self._changed(team_id, key_id, values)
+
+    async def _changed(self, team_id: str, key_id: str, values: KeyChange) -> ManagedKey | None:
         async with self._keys.changing():
             row = await self._mine(team_id).select_for_update().get_or_none(Q(id=key_id) | Q(kid=key_id))
             if row is None:
@@ -72,9 +83,9 @@ class KeyAdmin(services.KeyAdmin):
     @override
     async def revoke(self, team_id: str, key_id: str) -> ManagedKey | None:
         found = await self.get(team_id, key_id)
-        if found is None or not await self._keys.revoke(found.kid):
-            return None
-        return found
+        with self._outage.answering():
+            revoked = found is not None and await self._keys.revoke(found.kid)
+        return found if revoked else None
 
     def _mine(self, team_id: str) -> QuerySet[models.Key]:
         return models.Key.filter(team_id=team_id, mode__in=_ORDINARY).exclude(status="revoked")

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from plugin_sdk.errors import Unavailable
+from tortoise.exceptions import IntegrityError
+
+from plugin_sdk.errors import GatewayError, Unavailable
 
 EVERY: Final = 60.0  # seconds between two lines of one outage
 SAME: Final = 1.0  # seconds after its end in which a failure is still the same outage, and no news
@@ -66,9 +68,11 @@ class Outage:
 
     @contextmanager
     def answering(self) -> Iterator[None]:
-        """A block of queries; raises Unavailable for whatever they raise."""
+        """A block of queries; raises Unavailable for what they raise, unless it is ours or of rows."""
         try:
             yield
+        except (GatewayError, IntegrityError):
+            raise
         except Exception as error:
             raise self.unavailable(error) from error
         self.over()

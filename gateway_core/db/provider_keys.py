@@ -1,8 +1,8 @@
 """Keys that teams bring for providers: sealed in the database, opened for an attempt."""
 
-import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 
 from pydantic import SecretStr
 from tortoise.exceptions import IntegrityError
@@ -28,6 +28,7 @@ class ProviderKeys(OwnKeyStore):
         self._keys = keys
         self._pepper = pepper
         self._finding = Outage(_log, "no provider's key can be looked up, the database does not answer")
+        self._changing = Outage(_log, "no provider's key can be changed, the database does not answer")
 
     @override
     async def of(self, team_id: str) -> Sequence[OwnKey]:
@@ -51,7 +52,7 @@ class ProviderKeys(OwnKeyStore):
         place = f"{team_id}:{month}"
         mine = ProviderKeyUse.filter(id=place)
         while not await mine.update(requests=F("requests") + by):
-            with contextlib.suppress(IntegrityError):  # another worker's row will do
+            with suppress(IntegrityError):  # another worker's row will do
                 await ProviderKeyUse.create(id=place, requests=0)
         return int((await mine.get()).requests)
 
@@ -72,23 +73,30 @@ class ProviderKeys(OwnKeyStore):
             created_at=wall_clock(),
         )
         while True:
-            with contextlib.suppress(IntegrityError):  # another's key came between: it is replaced, too
-                async with self._keys.changing():
+            with suppress(IntegrityError):  # another's key came between: it is replaced, too
+                async with self._changed():
                     await ProviderKey.filter(id=place).delete()
                     await made.save(force_create=True)
                 return _own(made)
 
     @override
     async def change(self, team_id: str, provider: str, *, always_use: bool) -> OwnKey | None:
-        async with self._keys.changing():
+        async with self._changed():
             await ProviderKey.filter(id=_place(team_id, provider)).update(always_use=always_use)
             row = await ProviderKey.get_or_none(id=_place(team_id, provider))
         return None if row is None else _own(row)
 
     @override
     async def delete(self, team_id: str, provider: str) -> bool:
-        async with self._keys.changing():
+        async with self._changed():
             return bool(await ProviderKey.filter(id=_place(team_id, provider)).delete())
+
+    @asynccontextmanager
+    async def _changed(self) -> AsyncIterator[None]:
+        """A change of keys, of which every worker hears. Unavailable where the database does not answer."""
+        with self._changing.answering():
+            async with self._keys.changing():
+                yield
 
 
 def _own(row: ProviderKey) -> OwnKey:

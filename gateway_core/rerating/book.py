@@ -1,19 +1,15 @@
 """A run of re-rating: what differs, in sum and by card, and its corrections where they are wanted."""
 
-import asyncio
 from functools import partial
-from typing import Final
 
 import msgspec
 
 from gateway_core.db.corrections import rerate
+from gateway_core.db.desk import persistent
 from gateway_core.db.session import Store
 from gateway_core.ids import wall_clock
 from gateway_core.rerating.survey import Choice, Difference, Passed, Wanted, survey
 from plugin_sdk.errors import InsufficientFunds
-
-TRIES: Final = 5  # of a database that is locked for a moment; nothing was booked then
-_PAUSE: Final = 0.2
 
 
 class OfCards(msgspec.Struct, kw_only=True):
@@ -75,17 +71,10 @@ def _count(one: Difference, *sums: Result | OfCards) -> None:
 
 
 async def _book(store: Store, difference: Difference, found: Result) -> None:
-    """Book it. Tried again where the database was at fault: what is booked is no difference any more."""
-    for left in reversed(range(TRIES)):
-        try:
-            made = await store.write(partial(rerate, difference.rerated, wall_clock()))
-        except InsufficientFunds:
-            found.unpaid.append(difference.charged.generation)
-            return
-        except Exception as error:
-            if not left or not store.transient(error):
-                raise
-        else:
-            found.booked += made is not None
-            return
-        await asyncio.sleep(_PAUSE)
+    """Book it; what is booked is no difference any more."""
+    try:
+        made = await persistent(store, partial(rerate, difference.rerated, wall_clock()))
+    except InsufficientFunds:
+        found.unpaid.append(difference.charged.generation)
+    else:
+        found.booked += made is not None

@@ -6,6 +6,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -194,14 +195,14 @@ async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 @contextlib.asynccontextmanager
 async def _behind_a_line(
-    folder: Path, direct: Database, upstream: Upstream
+    folder: Path, direct: Database, upstream: Upstream, **more: Any
 ) -> AsyncIterator[tuple[Gateway, Line]]:
     """A gateway that reaches its PostgreSQL by a line; whole again when the gateway stops."""
     line = Line()
     async with line.laid() as port:
         host = POSTGRES.rpartition("@")[2]
         through = Database(direct.url.replace(host, f"127.0.0.1:{port}"), direct.keys)
-        process = running(folder, through, load.plugins(upstream))
+        process = running(folder, through, {**load.plugins(upstream), **more})
         gateway = await asyncio.to_thread(process.__enter__)
         try:
             yield gateway, line
@@ -278,3 +279,42 @@ async def test_postgresql_that_is_away_is_a_503_to_ask_again_and_one_line_for_ea
         assert "over: " in told[-1]
         assert int(told[-1].rpartition("(")[2].split()[0]) > len(told), told
     assert [call.json["x_tag"] for call in upstream.calls(script)][:1] == ["before"]
+
+
+@pytest.mark.slow
+async def test_while_postgresql_is_away_books_and_keys_are_a_503_to_ask_again(
+    template: Callable[[str], Template], upstream: Upstream, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("unread")
+    direct = await asyncio.to_thread(lambda: template("postgres").copy(folder))
+    refund = {"generation": "G-1", "reason": "unread"}
+    asked: list[tuple[str, str, Any]] = [
+        ("GET", "credits", None),
+        ("GET", "activity", None),
+        ("GET", "ledger", None),
+        ("GET", "keys", None),
+        ("GET", "keys/any", None),
+        ("GET", "provider-keys", None),
+        ("POST", "keys", {"name": "never"}),
+        ("PATCH", "keys/any", {"name": "never"}),
+        ("DELETE", "keys/any", None),
+        ("POST", "provider-keys", {"provider": "loaded", "key": "sk-never-0123456789"}),
+    ]
+    async with _behind_a_line(folder, direct, upstream, byok={}) as (gateway, line):
+        made = partial(gateway.cli, "keys", "create", "--team", "rich")
+        boss = (await asyncio.to_thread(made, "--management"))["key"]
+        operator = (await asyncio.to_thread(made, "--operator"))["key"]
+        async with gateway.client(boss) as client, gateway.client(operator) as office:
+            assert (await client.get("/v1/keys")).status == 200  # and from now on both are known
+            assert (await office.send("POST", "/v1/ledger/refunds", refund)).status == 404
+            line.cut()
+            told = [await client.send(method, f"/v1/{path}", body) for method, path, body in asked]
+            told.append(await office.send("POST", "/v1/ledger/refunds", refund))
+            line.mend()
+            found = (await client.get("/v1/keys")).json["keys"]
+            assert (await client.get("/v1/credits")).status == 200
+    assert [(one.status, one.headers.get("retry-after")) for one in told] == [(503, "1")] * len(told)
+    assert {one.json["reason"] for one in told} == {"db_error"}
+    assert "never" not in [key["name"] for key in found]
+    log = gateway.log_text(1 << 20)
+    assert [log.count(f"over: {what} cannot be") for what in ("the books", "keys")] == [1, 1]

@@ -3,25 +3,26 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Final
 
 from typing_extensions import override
 
 from gateway_core.db import models
+from gateway_core.db.desk import persistent
 from gateway_core.db.limits.alerts import Tell, Teller
 from gateway_core.db.limits.counters import key_subject, team_subject
 from gateway_core.db.limits.setting import limits_in
 from gateway_core.db.limits.work import Anew, Ask, Done, End, Step, look, run
 from gateway_core.db.outage import Outage
-from gateway_core.db.session import Store
+from gateway_core.db.session import Session, Store
 from plugin_sdk.limits import LimitStore, Reserved, Standing
 from plugin_sdk.money import Nanos
 
 _MOST: Final = 64  # steps of one transaction
 _TRIES: Final = 3
-_PAUSE: Final = 0.05
+_PAUSE: Final = 0.05  # seconds
 _REMEMBERED: Final = 10_000  # alerts that are known to be kept
 _log = logging.getLogger("gateway.limits")
 _Waiting = tuple[Step, "asyncio.Future[Reserved | None]"]
@@ -134,12 +135,7 @@ class Limiter(LimitStore):
             self._teller.wake()
 
     async def _written(self, steps: Sequence[Step]) -> Done:
-        for left in range(_TRIES, 0, -1):
-            work = partial(run, steps, self._instance_id, self._percents, self._known, self._clock())
-            try:
-                return await self._store.write(work)
-            except Exception as error:
-                if left == 1 or not self._store.transient(error):
-                    raise
-                await asyncio.sleep(_PAUSE)
-        raise RuntimeError("there is at least one try")
+        def work(session: Session) -> Awaitable[Done]:
+            return run(steps, self._instance_id, self._percents, self._known, self._clock(), session)
+
+        return await persistent(self._store, work, tries=_TRIES, pause=_PAUSE)
