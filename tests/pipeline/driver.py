@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import sqlite3
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from plugin_sdk import keys
 from plugin_sdk.money import Nanos
 
 PEPPER = "a pepper for tests"
+_empty: list[bytes] = []
 PRICE = {"input_text_tokens": "2.50", "output_text_tokens": "10.00"}
 
 
@@ -136,6 +138,18 @@ async def _leave(left: asyncio.Event, when: Callable[[], Awaitable[None]] | None
         left.set()
 
 
+async def _migrated() -> bytes:
+    """An empty database, made once."""
+    if not _empty:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "empty.db"
+            await migrate(f"sqlite://{path}")
+            with contextlib.closing(sqlite3.connect(path)) as connection:
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            _empty.append(path.read_bytes())
+    return _empty[0]
+
+
 @contextlib.asynccontextmanager
 async def driver(
     folder: Path, plugins: dict[str, Any], *, usd: int = 10, **hooks: HookCall
@@ -143,7 +157,7 @@ async def driver(
     """A gateway with one rich team, in `folder`; `hooks` stand where those of one more plugin would."""
     database = folder / "gateway.db"
     url = f"sqlite://{database}"
-    await migrate(url)
+    database.write_bytes(await _migrated())
     stores = await Stores.open(url)
     team = await stores.create_team("rich")
     key, parts = keys.mint("live")
