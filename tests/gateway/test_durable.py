@@ -304,12 +304,15 @@ async def test_while_postgresql_is_away_books_and_keys_are_a_503_to_ask_again(
         made = partial(gateway.cli, "keys", "create", "--team", "rich")
         boss = (await asyncio.to_thread(made, "--management"))["key"]
         operator = (await asyncio.to_thread(made, "--operator"))["key"]
-        async with gateway.client(boss) as client, gateway.client(operator) as office:
+        async with (
+            gateway.client(boss) as client, gateway.client(operator) as office, gateway.client() as team
+        ):  # fmt: skip
             assert (await client.get("/v1/keys")).status == 200  # and from now on both are known
             assert (await office.send("POST", "/v1/ledger/refunds", refund)).status == 404
+            assert (await team.get("/v1/key")).status == 200
             line.cut()
             told = [await client.send(method, f"/v1/{path}", body) for method, path, body in asked]
-            told.append(await office.send("POST", "/v1/ledger/refunds", refund))
+            told += [await office.send("POST", "/v1/ledger/refunds", refund), await team.get("/v1/key")]
             line.mend()
             found = (await client.get("/v1/keys")).json["keys"]
             assert (await client.get("/v1/credits")).status == 200
