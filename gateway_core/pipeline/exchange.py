@@ -165,8 +165,6 @@ class Exchange:
     def counted(self) -> Usage | None:
         """What the provider counted so far; None where it gave nothing, or what are no quantities."""
         usage = None if self.stream is None else self.stream.facts.usage
-        if usage is None or usage == self.usage:  # what was priced has been looked at
-            return None if usage is None else self.usage
         return usage if is_usage(usage) else None
 
     def estimate(self) -> Usage:
