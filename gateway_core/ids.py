@@ -11,11 +11,17 @@ _LETTERS: Final = bytes(ord(_ALPHABET[byte % 32]) for byte in range(256))  # a l
 _FULL: Final = 1 << 20  # where the last four letters end, which count
 _CHANCE: Final = 15  # random bytes of a moment: twelve letters, and where the counting starts
 _BULK: Final = _CHANCE * 512
+_LONGEST: Final = 40  # as the tables have it
 
 
 def wall_clock() -> int:
     """Milliseconds since 1970."""
     return time.time_ns() // 1_000_000
+
+
+def may_be_id(text: str) -> bool:
+    """Whether a client's text may be an id of ours: no database is asked for what none of them can hold."""
+    return len(text) <= _LONGEST and text.isascii() and text.isprintable()
 
 
 class Ids:

@@ -8,8 +8,8 @@ from typing import Any, Final
 from typing_extensions import override
 
 from gateway_core.db.corrections import PAYMENT, RERATE, Asked, Correction, adjust, refund
-from gateway_core.db.desk import Desk
 from gateway_core.db.export import usd
+from gateway_core.db.retries import RetryingStore
 from gateway_core.db.session import Session, Store
 from gateway_core.db.top_up import wallet_id
 from gateway_core.ids import Ids, wall_clock
@@ -47,7 +47,7 @@ class Books(BookStore):
     """Over a raw store, which is opened at the first use."""
 
     def __init__(self, store: Callable[[], Store]) -> None:
-        self._desk = Desk(store)
+        self._store = RetryingStore(store)
         self._ids = Ids()
 
     @override
@@ -67,7 +67,7 @@ class Books(BookStore):
             nanos=nanos,
             generation_id=generation_id,
         )
-        return shown(await self._desk.write(partial(refund, generation_id, asked, team_id, wall_clock())))
+        return shown(await self._store.write(partial(refund, generation_id, asked, team_id, wall_clock())))
 
     @override
     async def adjust(
@@ -87,7 +87,7 @@ class Books(BookStore):
             account="adjustment",
         )
         work = partial(adjust, wallet_id(team_id, kind), asked, wall_clock())
-        return shown(await self._desk.write(work))
+        return shown(await self._store.write(work))
 
     @override
     async def credits(self, team_id: str, kind: str = "live") -> Mapping[str, Any]:
@@ -105,7 +105,7 @@ class Books(BookStore):
                 "available_nanos": balance - leased - held,
             }
 
-        return await self._desk.read(work)
+        return await self._store.read(work)
 
     @override
     async def activity(self, team_id: str, *, days: int, limit: int, offset: int) -> Mapping[str, Any]:
@@ -136,7 +136,7 @@ class Books(BookStore):
                 ],
             }
 
-        return await self._desk.read(work)
+        return await self._store.read(work)
 
     @override
     async def ledger(self, team_id: str, *, after: int, limit: int, kind: str = "live") -> Mapping[str, Any]:
@@ -172,7 +172,7 @@ class Books(BookStore):
                 ],
             }
 
-        return await self._desk.read(work)
+        return await self._store.read(work)
 
 
 def shown(found: Correction) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from gateway_core.db import models
 from gateway_core.db.outage import Outage
+from gateway_core.ids import may_be_id
 from plugin_sdk.routes import iso
 from plugin_sdk.services import GenerationStore, KeptAnswer
 
@@ -28,6 +29,8 @@ class Generations(GenerationStore):
 
     @override
     async def get(self, team_id: str, generation_id: str) -> Mapping[str, Any] | None:
+        if not may_be_id(generation_id):
+            return None
         with self._reading.answering():
             row = await models.Generation.get_or_none(id=generation_id, team_id=team_id)
             if row is None:
@@ -38,6 +41,8 @@ class Generations(GenerationStore):
 
     @override
     async def kept(self, team_id: str, answer_id: str) -> KeptAnswer | None:
+        if not answer_id.isprintable():  # a provider's own ids have any length
+            return None
         with self._reading.answering():
             row = await models.Generation.get_or_none(id=answer_id, team_id=team_id)
             if row is None:

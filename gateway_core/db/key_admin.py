@@ -13,7 +13,7 @@ from gateway_core.db import models
 from gateway_core.db.limits.setting import limit_key, limits_in
 from gateway_core.db.outage import Outage
 from gateway_core.db.stores import Keys
-from gateway_core.ids import wall_clock
+from gateway_core.ids import may_be_id, wall_clock
 from plugin_sdk import keys as form
 from plugin_sdk import services
 from plugin_sdk.context import KeyMode
@@ -58,27 +58,32 @@ class KeyAdmin(services.KeyAdmin):
 
     @override
     async def get(self, team_id: str, key_id: str) -> ManagedKey | None:
+        if not may_be_id(key_id):
+            return None
         with self._outage.answering():
             row = await self._mine(team_id).get_or_none(Q(id=key_id) | Q(kid=key_id))
         return None if row is None else _managed(row)
 
     @override
     async def change(self, team_id: str, key_id: str, values: KeyChange) -> ManagedKey | None:
+        if not may_be_id(key_id):
+            return None
         with self._outage.answering():
-            return await self._changed(team_id, key_id, values)
+            changed = await self._changed(team_id, key_id, values)
+        return await self.get(team_id, key_id) if changed else None
 
-    async def _changed(self, team_id: str, key_id: str, values: KeyChange) -> ManagedKey | None:
+    async def _changed(self, team_id: str, key_id: str, values: KeyChange) -> bool:
         async with self._keys.changing():
             row = await self._mine(team_id).select_for_update().get_or_none(Q(id=key_id) | Q(kid=key_id))
             if row is None:
-                return None
+                return False
             columns: dict[str, Any] = {**_columns(values), "updated_at": wall_clock()}
             if isinstance(values.name, str):
                 columns["name"] = values.name
             if values.limits:
                 await limit_key(row.kid, msgspec.structs.replace(limits_in(row), **values.limits))
             await models.Key.filter(id=row.id).update(**columns, revision=F("revision") + 1)
-        return await self.get(team_id, row.id)
+        return True
 
     @override
     async def revoke(self, team_id: str, key_id: str) -> ManagedKey | None:

@@ -1,17 +1,29 @@
 """A database that is away: what a client is told of it, and how often an operator."""
 
 import logging
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from tortoise.exceptions import IntegrityError
+from tortoise.exceptions import DBConnectionError
 
-from plugin_sdk.errors import GatewayError, Unavailable
+from plugin_sdk.errors import Unavailable
 
 EVERY: Final = 60.0  # seconds between two lines of one outage
 SAME: Final = 1.0  # seconds after its end in which a failure is still the same outage, and no news
+
+
+def is_away(error: BaseException | None) -> bool:
+    """Whether a query failed of a database that is locked or away: to ask again may do."""
+    from gateway_core.db.postgres import TRANSIENT  # its driver is loaded where there is such a database
+
+    while error is not None:
+        if isinstance(error, (DBConnectionError, sqlite3.OperationalError, *TRANSIENT)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 class Outage:
@@ -68,13 +80,13 @@ class Outage:
 
     @contextmanager
     def answering(self) -> Iterator[None]:
-        """A block of queries; raises Unavailable for what they raise, unless it is ours or of rows."""
+        """A block of queries; raises Unavailable where the database is at fault, and not what they ask."""
         try:
             yield
-        except (GatewayError, IntegrityError):
-            raise
         except Exception as error:
-            raise self.unavailable(error) from error
+            if is_away(error):
+                raise self.unavailable(error) from error
+            raise
         self.over()
 
     def _extent(self, now: float) -> str:

@@ -24,7 +24,7 @@ from gateway_core.db.corrections import (
     opened,
     used,
 )
-from gateway_core.db.desk import Desk
+from gateway_core.db.retries import RetryingStore
 from gateway_core.db.session import Row, Session, Store
 from gateway_core.db.tables import WALLETS
 from gateway_core.db.top_up import wallet_id
@@ -174,7 +174,7 @@ class Payments(PaymentStore):
     """Over a raw store, which is opened at the first use."""
 
     def __init__(self, store: Callable[[], Store]) -> None:
-        self._desk = Desk(store)
+        self._store = RetryingStore(store)
 
     @override
     async def credit(
@@ -190,7 +190,7 @@ class Payments(PaymentStore):
     ) -> Mapping[str, Any]:
         asked = Asked(kind="top_up", reference=_named(source, reference), reason=reason, nanos=nanos)
         work = partial(credit, team_id, kind, f"top_up:{source}", asked, fee, wall_clock())
-        return _told(await self._desk.write(work), source)
+        return _told(await self._store.write(work), source)
 
     @override
     async def reverse(
@@ -203,10 +203,10 @@ class Payments(PaymentStore):
             nanos=nanos,
         )
         for _ in range(_RETURNS):
-            if not await self._desk.write(partial(recalled, wanted, wall_clock())):
+            if not await self._store.write(partial(recalled, wanted, wall_clock())):
                 break
             await asyncio.sleep(_PAUSE)
-        return _told(await self._desk.write(partial(reverse, wanted, wall_clock())), source)
+        return _told(await self._store.write(partial(reverse, wanted, wall_clock())), source)
 
     @override
     async def reinstate(
@@ -214,7 +214,7 @@ class Payments(PaymentStore):
     ) -> Mapping[str, Any]:
         asked = Asked(kind="reinstatement", reference=_named(source, reference), reason=reason)
         work = partial(reinstate, _named(source, reversal), asked, wall_clock())
-        return _told(await self._desk.write(work), source)
+        return _told(await self._store.write(work), source)
 
     @override
     async def told(self, *, source: str, event: str) -> bool:
@@ -223,7 +223,7 @@ class Payments(PaymentStore):
         async def work(session: Session) -> bool:
             return bool(await session.fetch("SELECT 1 FROM payment_events WHERE id = ?", place))
 
-        return await self._desk.read(work)
+        return await self._store.read(work)
 
     @override
     async def done(self, *, source: str, event: str) -> None:
@@ -237,7 +237,7 @@ class Payments(PaymentStore):
                 now,
             )
 
-        await self._desk.write(work)
+        await self._store.write(work)
 
     @override
     async def balance(self, team_id: str, kind: str = "live") -> Nanos:
@@ -245,7 +245,7 @@ class Payments(PaymentStore):
             rows = await session.fetch("SELECT balance FROM wallets WHERE id = ?", wallet_id(team_id, kind))
             return int(rows[0][0]) if rows else 0
 
-        return Nanos(await self._desk.read(work))
+        return Nanos(await self._store.read(work))
 
 
 def _named(source: str, reference: str) -> str:

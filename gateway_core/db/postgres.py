@@ -17,7 +17,7 @@ from gateway_core.db.tables import Table
 T = TypeVar("T")
 _KINDS: Final = {"#": "bigint", "?": "boolean"}
 _CONNECT_SECONDS: Final = 5.0
-_TRANSIENT: Final = (
+TRANSIENT: Final = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
@@ -103,7 +103,7 @@ class PostgresStore(Store):
 
     @override
     def transient(self, error: Exception) -> bool:
-        return isinstance(error, _TRANSIENT)
+        return isinstance(error, TRANSIENT)
 
     @override
     async def tidy(self) -> None:

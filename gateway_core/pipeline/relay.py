@@ -189,17 +189,17 @@ def _delivered(exchange: Exchange) -> None:
 
 async def _filled(exchange: Exchange, pieces: list[Piece]) -> tuple[bytes, bytes, bool]:
     """(what may leave now, what must wait for the settlement, whether the end has come)."""
-    if len(pieces) == 1 and type(piece := pieces[0]) is bytes:
-        return piece, b"", False
+    if len(pieces) == 1 and isinstance(pieces[0], bytes):
+        return pieces[0], b"", False
     before: list[bytes] = []
     after: list[bytes] = []
     into = before
     for piece in pieces:
-        if type(piece) is bytes:
+        if isinstance(piece, bytes):
             into.append(piece)
-        elif type(piece) is Price:
+        elif isinstance(piece, Price):
             into.append(await _pricing(exchange, piece))
-        elif type(piece) is End:
+        elif isinstance(piece, End):
             into = after
         else:
             into.append(_meta(exchange))

@@ -5,7 +5,7 @@ from functools import partial
 import msgspec
 
 from gateway_core.db.corrections import rerate
-from gateway_core.db.desk import persistent
+from gateway_core.db.retries import retried
 from gateway_core.db.session import Store
 from gateway_core.ids import wall_clock
 from gateway_core.rerating.survey import Choice, Difference, Passed, Wanted, survey
@@ -73,7 +73,7 @@ def _count(one: Difference, *sums: Result | OfCards) -> None:
 async def _book(store: Store, difference: Difference, found: Result) -> None:
     """Book it; what is booked is no difference any more."""
     try:
-        made = await persistent(store, partial(rerate, difference.rerated, wall_clock()))
+        made = await retried(store, partial(rerate, difference.rerated, wall_clock()))
     except InsufficientFunds:
         found.unpaid.append(difference.charged.generation)
     else:

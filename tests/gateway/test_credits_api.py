@@ -110,3 +110,18 @@ async def test_a_charge_is_given_back_and_seen_in_the_ledger(start: Start, upstr
         ("adjustment", -2),
     ]
     assert gateway.cli("ledger", "verify")["ok"] is True
+
+
+@BOTH
+async def test_an_id_that_no_database_can_hold_finds_nothing(start: Start, database: str) -> None:
+    gateway = start({}, database=database)
+    boss = _key(gateway, "--management", team="rich")["key"]
+    async with gateway.client(boss) as client, gateway.client() as team:
+        answers = [await team.get("/v1/generations?id=a%00b")]
+        for text in ("a%00b", "x" * 500, "%ff", "%F0%9F%8E%88"):
+            answers += [
+                await client.send(method, f"/v1/keys/{text}", {"name": "x"})
+                for method in ("GET", "PATCH", "DELETE")
+            ]
+    assert [one.status for one in answers] == [404] * len(answers)
+    assert "does not answer" not in gateway.log_text()

@@ -282,6 +282,29 @@ async def test_postgresql_that_is_away_is_a_503_to_ask_again_and_one_line_for_ea
 
 
 @pytest.mark.slow
+async def test_books_and_keys_of_a_database_that_is_busy_can_be_read_and_are_a_503_to_write(
+    steady: Gateway,
+) -> None:
+    made = partial(steady.cli, "keys", "create", "--team", "rich")
+    boss = (await asyncio.to_thread(made, "--management"))["key"]
+    operator = (await asyncio.to_thread(made, "--operator"))["key"]
+    wanted = {"generation": "G-1", "reason": "busy"}
+    async with steady.client(boss) as client, steady.client(operator) as office:
+        assert (await client.get("/v1/keys")).status == 200
+        assert (await office.send("POST", "/v1/ledger/refunds", wanted)).status == 404
+        with _locked(steady.database):
+            read = [await client.get(f"/v1/{path}") for path in ("credits", "keys")]
+            told = await asyncio.gather(
+                client.send("POST", "/v1/keys", {"name": "never"}),
+                office.send("POST", "/v1/ledger/refunds", wanted),
+            )
+        names = [key["name"] for key in (await client.get("/v1/keys")).json["keys"]]
+    assert [one.status for one in read] == [200, 200]
+    assert [(one.status, one.json["reason"]) for one in told] == [(503, "db_error")] * 2
+    assert "never" not in names
+
+
+@pytest.mark.slow
 async def test_while_postgresql_is_away_books_and_keys_are_a_503_to_ask_again(
     template: Callable[[str], Template], upstream: Upstream, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -304,9 +327,8 @@ async def test_while_postgresql_is_away_books_and_keys_are_a_503_to_ask_again(
         made = partial(gateway.cli, "keys", "create", "--team", "rich")
         boss = (await asyncio.to_thread(made, "--management"))["key"]
         operator = (await asyncio.to_thread(made, "--operator"))["key"]
-        async with (
-            gateway.client(boss) as client, gateway.client(operator) as office, gateway.client() as team
-        ):  # fmt: skip
+        clients = (gateway.client(boss), gateway.client(operator), gateway.client())
+        async with clients[0] as client, clients[1] as office, clients[2] as team:
             assert (await client.get("/v1/keys")).status == 200  # and from now on both are known
             assert (await office.send("POST", "/v1/ledger/refunds", refund)).status == 404
             assert (await team.get("/v1/key")).status == 200

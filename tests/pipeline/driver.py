@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import sqlite3
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -13,15 +12,14 @@ import msgspec
 import yaml
 
 from gateway_core.app import Gateway
-from gateway_core.db.connect import migrate
 from gateway_core.db.stores import Stores
 from gateway_core.host.dispatch import HookCall
 from gateway_core.http.application import application
 from plugin_sdk import keys
 from plugin_sdk.money import Nanos
+from tests.core.ledger.databases import sqlite
 
 PEPPER = "a pepper for tests"
-_empty: list[bytes] = []
 PRICE = {"input_text_tokens": "2.50", "output_text_tokens": "10.00"}
 
 
@@ -138,26 +136,12 @@ async def _leave(left: asyncio.Event, when: Callable[[], Awaitable[None]] | None
         left.set()
 
 
-async def _migrated() -> bytes:
-    """An empty database, made once."""
-    if not _empty:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "empty.db"
-            await migrate(f"sqlite://{path}")
-            with contextlib.closing(sqlite3.connect(path)) as connection:
-                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            _empty.append(path.read_bytes())
-    return _empty[0]
-
-
 @contextlib.asynccontextmanager
 async def driver(
     folder: Path, plugins: dict[str, Any], *, usd: int = 10, **hooks: HookCall
 ) -> AsyncIterator[Driver]:
     """A gateway with one rich team, in `folder`; `hooks` stand where those of one more plugin would."""
-    database = folder / "gateway.db"
-    url = f"sqlite://{database}"
-    database.write_bytes(await _migrated())
+    url = sqlite(folder)
     stores = await Stores.open(url)
     team = await stores.create_team("rich")
     key, parts = keys.mint("live")
@@ -174,4 +158,4 @@ async def driver(
     )
     app = application(made.start, made.stop)
     async with app.test_app():
-        yield Driver(app, key, database)
+        yield Driver(app, key, folder / "gateway.db")

@@ -10,12 +10,12 @@ from typing import Final
 from typing_extensions import override
 
 from gateway_core.db import models
-from gateway_core.db.desk import persistent
 from gateway_core.db.limits.alerts import Tell, Teller
 from gateway_core.db.limits.counters import key_subject, team_subject
 from gateway_core.db.limits.setting import limits_in
 from gateway_core.db.limits.work import Anew, Ask, Done, End, Step, look, run
 from gateway_core.db.outage import Outage
+from gateway_core.db.retries import retried
 from gateway_core.db.session import Session, Store
 from plugin_sdk.limits import LimitStore, Reserved, Standing
 from plugin_sdk.money import Nanos
@@ -138,4 +138,4 @@ class Limiter(LimitStore):
         def work(session: Session) -> Awaitable[Done]:
             return run(steps, self._instance_id, self._percents, self._known, self._clock(), session)
 
-        return await persistent(self._store, work, tries=_TRIES, pause=_PAUSE)
+        return await retried(self._store, work, tries=_TRIES, pause=_PAUSE)

@@ -4,8 +4,12 @@ import asyncio
 import atexit
 import contextlib
 import os
+import tempfile
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import cache
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -34,6 +38,22 @@ async def postgres() -> AsyncIterator[str]:
     finally:
         await server.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         await server.close()
+
+
+def sqlite(folder: Path) -> str:
+    """A migrated database in this folder."""
+    path = folder / "gateway.db"
+    path.write_bytes(_migrated())
+    return f"sqlite:///{path}"
+
+
+@cache
+def _migrated() -> bytes:
+    """An empty database, made once in a process."""
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor() as threads:
+        path = Path(folder) / "empty.db"  # in a thread: a test's own loop may be running
+        threads.submit(asyncio.run, migrate(f"sqlite:///{path}")).result()
+        return path.read_bytes()
 
 
 async def _template(server: asyncpg.Connection) -> str:

@@ -16,7 +16,7 @@ from gateway_core.db.url import open_store
 from gateway_core.ledger import verify
 from plugin_sdk.errors import Conflict, GatewayError, InvalidRequest, NotFound, Unprocessable
 from tests.core.ledger.books import TEAM, USD, held, opened, settlement
-from tests.core.ledger.databases import fetch, postgres
+from tests.core.ledger.databases import fetch, postgres, sqlite
 
 OTHER = "02TEAM"
 
@@ -230,11 +230,9 @@ STEP = st.tuples(st.sampled_from(["pay", "return", "undo", "spend"]), st.integer
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(STEP, max_size=14))
 async def test_whatever_comes_in_whatever_order_the_books_hold(
-    migrated: Any, tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int, int]]
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int, int]]
 ) -> None:
-    path = tmp_path_factory.mktemp("payments") / "gateway.db"
-    path.write_bytes(migrated.read_bytes())
-    url = f"sqlite:///{path}"
+    url = sqlite(tmp_path_factory.mktemp("payments"))
     await _teams(url)
     async with taking(url) as payments:
         for kind, number, nanos in steps:

@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway_core.db.connect import migrate
 from gateway_core.db.payments import Payments
 from gateway_core.db.session import Session
 from gateway_core.db.url import open_store
@@ -18,7 +17,7 @@ from plugin_sdk.routes import PlatformRequest, PlatformResponse
 from plugin_sdk.testing import MemoryServices
 from plugins.policies.stripe_topup import StripeTopUp
 from plugins.policies.stripe_topup.config import StripeTopUpConfig
-from tests.core.ledger.databases import fetch, postgres
+from tests.core.ledger.databases import fetch, postgres, sqlite
 from tests.plugins.stripe_topup.stripe_like import API_KEY, SECRET, StripeLike, serving, signed
 
 NANOS = 10_000_000  # a cent
@@ -96,21 +95,11 @@ class World:
         assert await verify(self.url) == []
 
 
-@pytest.fixture(scope="session")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("stripe") / "empty.db"
-
-
 @pytest.fixture(params=["sqlite", "postgres"])
-async def world(
-    request: pytest.FixtureRequest, tmp_path: Path, empty: Path, stripe: StripeLike
-) -> AsyncIterator[World]:
+async def world(request: pytest.FixtureRequest, tmp_path: Path, stripe: StripeLike) -> AsyncIterator[World]:
     async with AsyncExitStack() as stack:
         if request.param == "sqlite":
-            if not empty.exists():
-                await migrate(f"sqlite:///{empty}")
-            (tmp_path / "gateway.db").write_bytes(empty.read_bytes())
-            url = f"sqlite:///{tmp_path}/gateway.db"
+            url = sqlite(tmp_path)
         else:
             url = await stack.enter_async_context(postgres())
         made = World(url, stripe, stack)

@@ -1,4 +1,4 @@
-"""The raw store as routes ask it: again where the database was at fault, and then a clear 503."""
+"""Asking a raw store again where the database was at fault, and what is said where that does not help."""
 
 import asyncio
 import logging
@@ -14,7 +14,7 @@ _log = logging.getLogger("gateway.db")
 T = TypeVar("T")
 
 
-class Desk:
+class RetryingStore:
     """Over a raw store, which is opened at its first use. Unavailable where the database does not answer."""
 
     def __init__(self, store: Callable[[], Store]) -> None:
@@ -22,14 +22,14 @@ class Desk:
         self._outage = Outage(_log, "the books cannot be opened, the database does not answer")
 
     async def read(self, work: Work[T]) -> T:
-        """What the work reads."""
+        """What the work reads; it is asked once."""
         store = self._store()
         return await self._answered(store, store.read(work))
 
     async def write(self, work: Work[T]) -> T:
         """Book something; its reference keeps it from being two, however often it is tried."""
         store = self._store()
-        return await self._answered(store, persistent(store, work))
+        return await self._answered(store, retried(store, work))
 
     async def _answered(self, store: Store, asked: Awaitable[T]) -> T:
         try:
@@ -37,12 +37,13 @@ class Desk:
         except Exception as error:
             if store.transient(error):
                 raise self._outage.unavailable(error) from error
+            self._outage.over()  # it has answered: what was asked cannot be
             raise
         self._outage.over()
         return found
 
 
-async def persistent(store: Store, work: Work[T], *, tries: int = TRIES, pause: float = PAUSE) -> T:
+async def retried(store: Store, work: Work[T], *, tries: int = TRIES, pause: float = PAUSE) -> T:
     """Write, again where the database was at fault; such work is booked once, however often it is tried."""
     for left in reversed(range(tries)):
         try:
