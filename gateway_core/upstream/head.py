@@ -9,7 +9,6 @@ from plugin_sdk.errors import UpstreamError
 
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _NAMES: Final = 1024  # header names remembered
-_HEADS: Final = 256  # heads remembered: those of one endpoint differ in nothing but the length
 _WITHOUT_BODY: Final = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 # How a request is framed, and which encodings can be read back, is the connection's business.
 _OURS: Final = frozenset(
@@ -23,29 +22,15 @@ _BREAKING: Final = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
 
 
 class Heads:
-    """Writes heads; what was checked once is remembered, header names and whole heads."""
+    """Writes heads; header names are checked once and remembered."""
 
     def __init__(self, user_agent: str) -> None:
         self._user_agent = user_agent
         self._agent_line = f"user-agent: {user_agent}\r\n"
         self._names: dict[str, str] = {}
-        self._heads: dict[tuple[object, ...], bytes] = {}
 
     def write(self, method: str, to: Target, headers: Mapping[str, str], size: int) -> bytes:
         """The head of a request with a body of this size, up to and including the blank line."""
-        if not size and method in _WITHOUT_BODY:
-            return self._unsized(method, to, headers) + b"\r\n"
-        asked = (method, to.lines, *headers.items())
-        head = self._heads.get(asked)
-        if head is None:
-            head = self._unsized(method, to, headers)
-            if len(self._heads) >= _HEADS:  # some sign each request, so that no head comes twice
-                self._heads.clear()
-            self._heads[asked] = head
-        return b"%bcontent-length: %d\r\n\r\n" % (head, size)
-
-    def _unsized(self, method: str, to: Target, headers: Mapping[str, str]) -> bytes:
-        """The head without the length and the blank line."""
         if method not in METHODS:
             raise _refused("The request's method is not one of HTTP's.")
         names = self._names
@@ -62,6 +47,9 @@ class Heads:
                 written = self._written(name)
             if written:
                 parts += (written, value, "\r\n")
+        if size or method not in _WITHOUT_BODY:
+            parts.append(f"content-length: {size}\r\n")
+        parts.append("\r\n")
         try:
             head = "".join(parts).encode("latin-1")
         except UnicodeEncodeError:

@@ -1,7 +1,6 @@
 """Whatever two processes do in whatever order: no nano is made, lost, or held twice."""
 
 import asyncio
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from gateway_core.ledger import Ledger, verify
 from plugin_sdk.errors import InsufficientFunds
 from plugin_sdk.money import Hold, Nanos
 from tests.core.ledger.books import accounts, fund, held, opened, settlement, wallet
+from tests.core.ledger.databases import sqlite
 
 CREDIT = 1_000
 STEPS = st.lists(
@@ -79,11 +79,10 @@ class Books:
 )
 @given(steps=STEPS)
 def test_credit_is_conserved_by_any_interleaving_of_two_processes(
-    migrated: Path, steps: list[tuple[str, int, int]]
+    steps: list[tuple[str, int, int]],
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        shutil.copy(migrated, Path(folder) / "gateway.db")
-        asyncio.run(_run(f"sqlite:///{folder}/gateway.db", steps))
+        asyncio.run(_run(sqlite(Path(folder)), steps))
 
 
 async def _run(url: str, steps: list[tuple[str, int, int]]) -> None:
